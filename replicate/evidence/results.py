@@ -1,0 +1,91 @@
+"""What `compare` writes and the report reads: groups of trainings, their differences, verdicts. All errors in percent.
+
+`errors` and `differences` are keyed `VIEWS.ERROR`: `centre.top1`, `ten.top1`, and `….top5` where it means something.
+"""
+
+from typing import Any, Literal
+
+from replicate.records import Provenance
+from replicate.settings import Strict
+
+VERDICTS = (
+    "agrees",
+    "differs",
+    "paper is off",
+    "same direction at smaller scale",
+    "opposite direction",
+    "undecided",
+    "built as stated",
+    "cited",
+    "cannot be checked",
+    "not run",
+)
+
+
+class Estimate(Strict):
+    """Mean over seeds with its 95 % t interval; s.d. and interval are None for a single value."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    values: list[float]
+
+
+class Difference(Strict):
+    """Group less baseline, in points, with Welch's 95 % interval; None where a side has fewer than 2 seeds."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    n_baseline: int
+
+
+class Group(Strict):
+    """Trainings that share run and network. `ensemble` is the error of the seeds' averaged probabilities."""
+
+    run: str
+    network: str
+    seeds: list[int]
+    trainings: list[str]
+    classes: int
+    pictures: int
+    parameters: int
+    macs: int
+    input_side: int
+    epochs: list[int]
+    errors: dict[str, Estimate]
+    ensemble: dict[str, float]
+    differences: dict[str, Difference]
+
+
+class Results(Strict):
+    """`reports/<profile>/results.json`. The baseline's own `differences` are empty."""
+
+    profile: str
+    source: str
+    baseline: str
+    groups: dict[str, Group]
+    provenance: Provenance
+
+
+class Verdict(Strict):
+    """What the rule says of one claim. `said` and `measured` are printed as they stand."""
+
+    id: str
+    verdict: Literal[VERDICTS]  # type: ignore[valid-type]
+    said: str
+    measured: str
+    reason: str
+    n: int | None = None
+    values: dict[str, Any] = {}
+
+
+class Verdicts(Strict):
+    """`reports/<profile>/verdicts.json`."""
+
+    profile: str
+    source: str
+    verdicts: list[Verdict]
+    provenance: Provenance

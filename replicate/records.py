@@ -1,0 +1,114 @@
+"""A record: a measurement with its provenance, as a small JSON file. The only thing a report may quote."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from replicate.files import parse, read_json, write_json
+from replicate.settings import Strict
+
+
+class Provenance(Strict):
+    """What is needed to make the same measurement again, and to know how far it can be the same."""
+
+    command: str
+    commit: str
+    method: int
+    started: str
+    seconds: float
+    machine: str
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+
+class Record(Strict):
+    kind: str
+    profile: str
+    source: str
+    training: str | None = None
+    values: dict[str, Any]
+    provenance: Provenance
+
+
+class Errors(Strict):
+    """Error rates in percent; `top5` is None where five classes or fewer make it meaningless."""
+
+    top1: float
+    top5: float | None
+
+
+class Evaluation(Strict):
+    """The values of a record of kind `evaluation`: one trained network on the validation pictures."""
+
+    run: str
+    network: str
+    seed: int
+    classes: int
+    pictures: int
+    train_pictures: int
+    held_out_pictures: int
+    epochs: int
+    updates: int
+    parameters: int
+    macs: int
+    input_side: int
+    errors: dict[Literal["centre", "ten"], Errors]
+    weights_sha256: str
+    store_identity: str
+    trained: Provenance
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def commit(root: Path) -> str:
+    """The commit that is checked out; `+changes` where tracked code differs from it, `none` outside git."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    head = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "replicate", "params.yaml", "pipelines/*/params.yaml")
+    return (head + ("+changes" if changed else "")) or "none"
+
+
+def machine() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return f"{names[0]}, {os.cpu_count()} logical cores"
+    except (OSError, IndexError):
+        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} logical cores"
+
+
+def provenance(command: str, root: Path, method: int, started: str, device: str = "cpu", threads: int = 1) -> Provenance:
+    packages = ("torch", "numpy", "numba", "scipy", "pillow", "simplejpeg", "alexnet-replication")
+    elapsed = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
+    return Provenance(
+        command=command,
+        commit=commit(root),
+        method=method,
+        started=started,
+        seconds=round(elapsed, 1),
+        machine=machine(),
+        device=device,
+        threads=threads,
+        versions={"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in packages},
+    )
+
+
+def write(path: Path, record: Record) -> None:
+    write_json(path, record.model_dump())
+
+
+def read(path: Path) -> Record:
+    return parse(Record, read_json(path), str(path))
