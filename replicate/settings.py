@@ -192,7 +192,11 @@ def profiles(root: Path) -> list[str]:
 
 def load(profile: str = "demo") -> Profile:
     """Reads and checks the whole params.yaml of a profile; a fault is one line with file, key and reason."""
-    root = clone_root()
+    return load_from(clone_root(), profile)
+
+
+def load_from(root: Path, profile: str) -> Profile:
+    """As `load`, for the clone at `root`."""
     if profile not in profiles(root):
         raise unknown("profile", profile, profiles(root))
     path = params_file(root, profile)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""One click module per command: parse, call one function, print."""

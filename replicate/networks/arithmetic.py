@@ -96,12 +96,8 @@ def count(network: Network, side: int | None = None, classes: int | None = None)
                 weights, biases = kernel * kernel * shape[0] // groups * out[0], out[0]
                 macs = weights * new * new
         elif isinstance(layer, Linear):
-            inputs = prod(shape)
-            groups = layer.groups
-            if inputs % groups:
-                raise UserError(f"network {network.name!r}: {layer.name}: {inputs} inputs do not split into {groups}")
             out = (classes if layer.out == "classes" else layer.out,)
-            weights, biases = inputs // groups * out[0], out[0]
+            weights, biases = prod(shape) * out[0], out[0]
             macs = weights
         rows.append(Row(layer.name, layer.kind, kernel, stride, padding, groups, shape, out, weights, biases, macs, excess))
         shape = out

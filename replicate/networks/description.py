@@ -48,7 +48,6 @@ class Conv(Layer):
 class Linear(Layer):
     kind: Literal["linear"]
     out: PositiveInt | Literal["classes"]
-    groups: PositiveInt = 1
     init: Init
 
 
@@ -132,7 +131,7 @@ class Network(Strict):
     input: Input
     classes: Annotated[int, Field(ge=2)]
     rounding: Rounding
-    layers: list[AnyLayer]
+    layers: Annotated[list[AnyLayer], Field(min_length=1)]
     published: Published | None = None
     notes: list[str] = []
 
@@ -150,7 +149,7 @@ class Network(Strict):
                 flat = flat or isinstance(layer, Linear)
                 if isinstance(layer, Conv) and flat:
                     raise ValueError(f"layers: {layer.name} is a convolution after a linear layer")
-                if out % layer.groups or (isinstance(layer, Conv) and channels % layer.groups):
+                if isinstance(layer, Conv) and (out % layer.groups or channels % layer.groups):
                     raise ValueError(f"layers: {layer.name}: {channels} -> {out} channels do not split into {layer.groups}")
                 channels = out
             elif isinstance(layer, LRN | MaxPool) and flat:

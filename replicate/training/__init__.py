@@ -1,1 +1,1 @@
-"""TODO"""
+"""How a network is trained (sections 4 and 5): augmentation, update rule, schedule, the loop and its checkpoints."""

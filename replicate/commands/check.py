@@ -1,0 +1,12 @@
+import click
+
+from replicate.commands import check_params, check_shapes
+
+
+@click.group()
+def command() -> None:
+    """Check layer shapes, or a profile's parameters."""
+
+
+command.add_command(check_params.command, "params")
+command.add_command(check_shapes.command, "shapes")

@@ -1,0 +1,59 @@
+"""The command `replicate`. A command's module is imported when it is called, so that each starts fast."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from replicate import __version__
+from replicate.errors import UserError, unknown
+
+COMMANDS = {
+    "prepare": "Resize and crop the pictures, store them, compute the mean image (section 2).",
+    "pca": "Compute the principal components of all training pixels (section 4.1).",
+    "train": "Train one network of a profile, or go on where it was stopped (section 5).",
+    "evaluate": "Measure top-1 and top-5 error, centre view and ten views (section 4.1).",
+    "compare": "Average seeds, compare with the baseline, judge the paper's claims.",
+    "report": "Print a table, or build the report.",
+    "check": "Check layer shapes, or a profile's parameters.",
+    "classify": "Name what a picture shows, with a trained network.",
+    "source": "Make a profile's pictures ready: draw them, unpack them, or look at the folder.",
+    "demo-data": "Draw the demo's pictures into a folder.",
+    "fetch": "Download a public set of pictures.",
+}
+
+
+class Lazy(click.Group):
+    """Finds a command's module by its name."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            raise click.UsageError(str(unknown("command", name, COMMANDS)))
+        return import_module(f"replicate.commands.{name.replace('-', '_')}").command
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy)
+@click.version_option(__version__, prog_name="replicate")
+def cli() -> None:
+    """Replicates Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural
+    Networks" (NIPS 2012): every stage of the pipeline is a command, every number of the report a record.
+
+    `dvc repro` runs the stages in order. The commands that read a profile take --profile NAME; the default is the
+    demo, on pictures that the suite draws itself.
+    """
+
+
+def main() -> None:
+    """Runs the command; what a user can cause ends in one line and exit status 1."""
+    try:
+        cli.main(prog_name="replicate", standalone_mode=True)
+    except UserError as error:
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)

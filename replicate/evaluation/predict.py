@@ -1,0 +1,131 @@
+"""What a trained network answers on the validation pictures: the stage `evaluate`, and `classify` for one picture."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from replicate import files, records
+from replicate.errors import UserError
+from replicate.evaluation.scores import error_rates
+from replicate.modules import Net, build, weights
+from replicate.networks import count, totals
+from replicate.pictures.crops import Reading, ten_views
+from replicate.pictures.store import open_store
+from replicate.settings import Profile
+
+PICTURES_AT_ONCE = 64
+
+
+def load_trained(profile: Profile, name: str, classes: int | None = None) -> tuple[Net, dict]:
+    """The trained network `name` and its file's header; missing weights or those of another network are one line."""
+    path = profile.weights(name)
+    training = profile.training(name)
+    if not path.exists():
+        raise UserError(f"{path.relative_to(profile.root)}: no weights; make them: replicate train {name} --profile {profile.name}")
+    tensors, header = weights.read(path)
+    if header.get("network") != training.network:
+        raise UserError(
+            f"{path}: weights of network {header.get('network')!r}, but {name} is {training.network!r}; "
+            f"train it again: replicate train {name} --profile {profile.name}"
+        )
+    net = build(training.network, classes or len(header["classes"]), header["side"])
+    weights.load_into(net, tensors, path)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return net.eval().to(device, memory_format=torch.channels_last), header
+
+
+@torch.no_grad()
+def probabilities(net: Net, reading: Reading, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, side, side, 3) uint8 -> (centre view, mean of the ten views' softmax outputs), each (n, classes) float32."""
+    n, side = pictures.shape[:2]
+    views = ten_views(side, net.side)
+    answers = []
+    for row, column, mirrored in views:
+        cut = reading.cut(pictures, np.full(n, row), np.full(n, column), np.full(n, mirrored), net.side)
+        pixels = torch.from_numpy(cut).permute(0, 3, 1, 2).to(next(net.parameters()).device)
+        answers.append(net(pixels).softmax(1).cpu().numpy())
+    centre = views.index(((side - net.side) // 2, (side - net.side) // 2, False))
+    return answers[centre], np.mean(answers, axis=0, dtype=np.float64).astype(np.float32)
+
+
+def evaluate(profile: Profile, name: str, command: str) -> records.Record:
+    """Answers of training `name` on the validation pictures -> predictions (npz) and a record of the error rates."""
+    started = records.now()
+    store = open_store(profile.store)
+    net, header = load_trained(profile, name, len(store.classes))
+    if header["store"] != store.identity:
+        raise UserError(f"{name} was trained on another store; train it again: replicate train {name} --profile {profile.name}")
+    reading = Reading.of(net.description.input, store.mean)
+
+    centre, ten = [], []
+    bar = tqdm(total=len(store.val), unit=" images", desc=f"{name}: ten views", leave=False, disable=None)
+    for start in range(0, len(store.val), PICTURES_AT_ONCE):
+        which = np.arange(start, min(start + PICTURES_AT_ONCE, len(store.val)))
+        one, mean = probabilities(net, reading, store.val.take(which))
+        centre.append(one)
+        ten.append(mean)
+        bar.update(len(which))
+    bar.close()
+    views = {"centre": np.concatenate(centre), "ten": np.concatenate(ten)}
+
+    with files.atomic(profile.predictions(name)) as temporary:
+        np.savez(
+            temporary,
+            training=np.array(name),
+            network=np.array(net.description.name),
+            classes=np.array(store.classes),
+            names=np.array(store.val.names),
+            labels=store.val.labels,
+            conv1=net.conv1.weight.detach().cpu().numpy(),
+            **views,
+        )
+    sums = totals(count(net.description, net.side, net.classes))
+    values = records.Evaluation(
+        run=header["run"],
+        network=header["network"],
+        seed=header["seed"],
+        classes=net.classes,
+        pictures=len(store.val),
+        train_pictures=header["train_pictures"],
+        held_out_pictures=header["held_out_pictures"],
+        epochs=header["epochs"],
+        updates=header["updates"],
+        parameters=sums.parameters,
+        macs=sums.macs,
+        input_side=net.side,
+        errors={view: records.Errors(**error_rates(p, store.val.labels)) for view, p in views.items()},
+        weights_sha256=files.sha256(profile.weights(name)),
+        store_identity=store.identity,
+        trained=header["trained"],
+    )
+    device = str(next(net.parameters()).device)
+    record = records.Record(
+        kind="evaluation",
+        profile=profile.name,
+        source=profile.settings.source.name,
+        training=name,
+        values=values.model_dump(),
+        provenance=records.provenance(
+            command, profile.root, profile.settings.method, started, device, torch.get_num_threads()
+        ),
+    )
+    records.write(profile.record(name), record)
+    return record
+
+
+def classify(profile: Profile, name: str, picture: Path) -> list[tuple[str, float]]:
+    """(class, probability in percent) of one picture file, the most probable first: ten views, as in section 4.1."""
+    from replicate.pictures.decode import BrokenPicture, decode
+
+    store = open_store(profile.store)
+    net, _ = load_trained(profile, name, len(store.classes))
+    settings = profile.settings.pictures
+    try:
+        pixels = decode(picture.read_bytes(), settings.side, settings.filter)
+    except (BrokenPicture, OSError) as error:
+        raise UserError(f"{picture}: not a picture that can be read: {error}") from None
+    _, ten = probabilities(net, Reading.of(net.description.input, store.mean), pixels[None])
+    order = np.argsort(-ten[0], kind="stable")
+    return [(store.classes[i], 100 * float(ten[0, i])) for i in order]

@@ -1,0 +1,50 @@
+"""Statistics over seeds: mean, s.d. and 95 % intervals. Values and results are in the unit that goes in."""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean, stdev
+
+from replicate.evidence.results import Difference, Estimate
+
+CONFIDENCE = 0.95
+ENOUGH_SEEDS = 3  # fewer give no verdict
+
+
+def t_quantile(freedom: float) -> float:
+    """Half width of the 95 % interval in standard errors, Student's t with `freedom` degrees."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + CONFIDENCE / 2, freedom))
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean over seeds with its 95 % t interval; a single value has neither s.d. nor interval."""
+    mean = fmean(values)
+    if len(values) < 2:
+        return Estimate(mean=mean, sd=None, low=None, high=None, values=list(values))
+    sd = stdev(values)
+    half = t_quantile(len(values) - 1) * sd / sqrt(len(values))
+    return Estimate(mean=mean, sd=sd, low=mean - half, high=mean + half, values=list(values))
+
+
+def difference(values: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """Mean of `values` less mean of `baseline`, with Welch's 95 % interval (unequal variances).
+
+    Without an interval where a side has fewer than 2 seeds, or where no seed differs from another: then nothing is
+    known about the spread.
+    """
+    mean = fmean(values) - fmean(baseline)
+    low = high = None
+    if min(len(values), len(baseline)) >= 2:
+        a, b = (stdev(side) ** 2 / len(side) for side in (values, baseline))
+        if a + b > 0:
+            freedom = (a + b) ** 2 / (a**2 / (len(values) - 1) + b**2 / (len(baseline) - 1))
+            half = t_quantile(freedom) * sqrt(a + b)
+            low, high = mean - half, mean + half
+    return Difference(mean=mean, low=low, high=high, n=len(values), n_baseline=len(baseline))
+
+
+def binomial_se(percent: float, pictures: int) -> float:
+    """Standard error, in points, of an error rate of `percent` on `pictures` pictures: chance of the pictures alone."""
+    share = percent / 100
+    return 100 * sqrt(share * (1 - share) / pictures)

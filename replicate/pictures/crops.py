@@ -1,0 +1,66 @@
+"""From stored uint8 pictures to what a network reads: crops, reflections, colour shift, mean subtracted (sections 2, 4.1)."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+
+@numba.njit(parallel=True, cache=True)
+def _cut(pictures, rows, columns, mirrored, mean, shift, scale, order, out):
+    crop = out.shape[1]
+    for i in numba.prange(out.shape[0]):
+        for y in range(crop):
+            for x in range(crop):
+                to = crop - 1 - x if mirrored[i] else x
+                row, column = rows[i] + y, columns[i] + x
+                for c in range(3):
+                    k = order[c]
+                    out[i, y, to, c] = (np.float32(pictures[i, row, column, k]) - mean[row, column, k] + shift[i, k]) * scale[c]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a network reads pixels 0..255: (pixel - mean + shift)·scale, channels in its own order.
+
+    mean: (side, side, 3) RGB, subtracted where the picture is (the mean of a mirrored crop is mirrored with it).
+    scale: (3,) in the network's channel order.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, description, mean_image: np.ndarray) -> "Reading":
+        """From a network's `input` fields; `mean: image` means the store's mean image."""
+        channels = ["RGB".index(c) for c in description.channels]
+        mean = mean_image
+        if description.mean != "image":
+            mean = np.empty_like(mean_image)
+            mean[..., channels] = description.mean  # given in the network's channel order
+        scale = np.full(3, description.scale) / (description.std or [1.0, 1.0, 1.0])
+        return cls(mean.astype(np.float32), scale.astype(np.float32), np.array(channels))
+
+    def cut(self, pictures, rows, columns, mirrored, crop: int, shift=None) -> np.ndarray:
+        """(n, side, side, 3) uint8 -> (n, crop, crop, 3) float32: the crop at (rows, columns), mirrored where said.
+
+        `shift` (n, 3): RGB grey levels added to every pixel of a picture.
+        """
+        n = len(pictures)
+        out = np.empty((n, crop, crop, 3), np.float32)
+        shift = np.zeros((n, 3), np.float32) if shift is None else shift.astype(np.float32)
+        _cut(pictures, np.asarray(rows), np.asarray(columns), np.asarray(mirrored), self.mean, shift, self.scale, self.order, out)
+        return out
+
+    def centre(self, pictures: np.ndarray, crop: int) -> np.ndarray:
+        """The central crop of every picture, not mirrored."""
+        at = np.full(len(pictures), (pictures.shape[1] - crop) // 2)
+        return self.cut(pictures, at, at, np.zeros(len(pictures), bool), crop)
+
+
+def ten_views(side: int, crop: int) -> list[tuple[int, int, bool]]:
+    """(row, column, mirrored) of the four corners and the centre, and their reflections (section 4.1)."""
+    far = side - crop
+    places = [(0, 0), (0, far), (far // 2, far // 2), (far, 0), (far, far)]
+    return [(row, column, mirrored) for mirrored in (False, True) for row, column in places]

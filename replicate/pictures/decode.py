@@ -1,0 +1,154 @@
+"""One picture file → side×side×3: the shorter side resized to `side`, then the central square (section 2).
+
+JPEGs are decoded by libjpeg-turbo (simplejpeg: the same pixels as Pillow's) and resized by torch's antialiased kernel
+for uint8, which is twice as fast as Pillow and within two grey levels of it. CMYK files and everything that is
+not a JPEG, whatever its suffix, go through Pillow. The paper does not name its filter. EXIF's orientation is ignored
+(what the authors did is unknown); `read_header` tells it, so that it can be counted.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from torch.nn import functional
+
+Filter = Literal["bilinear", "bicubic"]
+
+MAX_PIXELS = 178_956_970  # where Pillow refuses a picture as a decompression bomb
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no EPS or PDF, which run a program
+ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+
+
+class BrokenPicture(Exception):
+    """A file that cannot be read as a picture. Its text is the reason, and the same on every machine."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before it is decoded. `grey` means one channel (and perhaps transparency)."""
+
+    jpeg: bool
+    width: int
+    height: int
+    grey: bool
+    cmyk: bool
+    rotated: bool
+
+
+def decode(data: bytes, side: int, filter: Filter) -> np.ndarray:
+    """The picture in `data` as uint8 (side, side, 3), RGB; grey ones get three equal channels.
+
+    Transparency is dropped, of an animation the first frame is taken, 16 bits are cut to their upper 8.
+    Raises BrokenPicture for what is no picture, truncated or damaged, and for more than MAX_PIXELS.
+    """
+    header = read_header(data)
+    short, long = sorted((header.width, header.height))
+    if side * (side * long // short) > MAX_PIXELS:
+        raise BrokenPicture(f"too elongated: {header.width}x{header.height} pixels")
+    if header.jpeg and not header.cmyk:
+        pixels = _decode_jpeg(data)
+    else:
+        pixels = _decode_any(data)
+    return resize_and_crop(pixels, side, filter)
+
+
+def resize_and_crop(pixels: np.ndarray, side: int, filter: Filter) -> np.ndarray:
+    """uint8 (height, width, 3) → (side, side, 3)."""
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    if short != side:
+        height, width = int(side * height / short), int(side * width / short)
+        channels = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # a view: channels last, uint8
+        resized = functional.interpolate(
+            channels, size=(height, width), mode=filter, antialias=True, align_corners=False
+        )
+        pixels = resized[0].permute(1, 2, 0).numpy()
+    top, left = int(round((height - side) / 2)), int(round((width - side) / 2))
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def read_header(data: bytes) -> Header:
+    """Format, size and colour space, from the first bytes. Raises BrokenPicture."""
+    if not data:
+        raise BrokenPicture("empty file")
+    if data.startswith(b"\xff\xd8\xff"):
+        try:
+            height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        except ValueError:
+            pass  # an unusual one; Pillow may know it
+        else:
+            _check_size(width, height)
+            return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _rotated(data))
+    with _open(data) as image:
+        grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+        jpeg = image.format in ("JPEG", "MPO")
+        return Header(jpeg, *image.size, grey, image.mode == "CMYK", _rotated(data))
+
+
+def _rotated(data: bytes) -> bool:
+    """Whether EXIF asks for a turn or a reflection. Looks only where the file says that it has EXIF."""
+    if b"Exif\0\0" not in data[:65536] and b"eXIf" not in data:
+        return False
+    try:
+        with _open(data) as image:
+            return image.getexif().get(ORIENTATION, 1) not in (0, 1)
+    except Exception:  # damaged EXIF raises nearly anything, and is no reason to lose the picture
+        return False
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BrokenPicture(f"too large: {width}x{height} pixels, the limit is {MAX_PIXELS} in all")
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise BrokenPicture(f"too large: the limit is {MAX_PIXELS} pixels in all") from None
+    except MemoryError:
+        raise
+    except Exception:  # Pillow's readers raise nearly anything on damaged bytes
+        raise BrokenPicture("not a picture of a known format") from None
+    _check_size(*image.size)
+    return image
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError as error:
+        message = str(error)
+    if "extraneous bytes before marker 0xd9" in message:  # junk after the last pixel: nothing is missing
+        return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+    if "remature end" in message:  # libjpeg would fill the rest with grey
+        raise BrokenPicture("truncated")
+    return _decode_any(data)
+
+
+def _decode_any(data: bytes) -> np.ndarray:
+    try:
+        with _open(data) as image, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.array(_rgb(image))
+    except (BrokenPicture, MemoryError):
+        raise
+    except Exception as error:
+        raise BrokenPicture("truncated" if "truncated" in str(error) else "damaged") from None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise BrokenPicture("grey levels of no known range")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")

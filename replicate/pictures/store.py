@@ -1,0 +1,246 @@
+"""The store: decoded pictures in a fixed shuffled order, memory-mapped, with labels, mean image and manifest.
+
+    train-00000.npy …   uint8 (n, side, side, 3), RGB, at most 1024 pictures a shard; val-00000.npy …
+    train.csv, val.csv  file,class: one line a picture, in the order of the shards; the class as an index
+    mean.npy            float32 (side, side, 3): the mean of the training pictures (section 2)
+    manifest.json       what is in it, with hashes; no versions, times or paths: the same on every machine
+
+The order is that of the hashes of the names, so that any run of pictures is a random sample of all classes.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from replicate import files
+from replicate.errors import UserError
+from replicate.settings import Strict
+
+FORMAT = 1
+SHARD_PICTURES = 1024
+HEADER_BYTES = 128  # of the .npy files that NumPy writes for these shapes
+
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class LeftOut(Strict):
+    """A picture that could not be read, and why."""
+
+    file: str
+    reason: str
+
+
+class Shard(Strict):
+    """A shard, and what its pictures were before they became side×side×3 (counts)."""
+
+    file: str
+    pictures: Annotated[int, Field(ge=0, le=SHARD_PICTURES)]
+    sha256: Hash
+    greyscale: int
+    cmyk: int
+    not_jpeg: int
+    exif_rotated: int
+    left_out: list[LeftOut]
+
+
+class SplitManifest(Strict):
+    list_sha256: Hash
+    shards: list[Shard]
+
+    @property
+    def pictures(self) -> int:
+        return sum(shard.pictures for shard in self.shards)
+
+    @property
+    def greyscale(self) -> int:
+        return sum(shard.greyscale for shard in self.shards)
+
+    @property
+    def cmyk(self) -> int:
+        return sum(shard.cmyk for shard in self.shards)
+
+    @property
+    def not_jpeg(self) -> int:
+        return sum(shard.not_jpeg for shard in self.shards)
+
+    @property
+    def exif_rotated(self) -> int:
+        return sum(shard.exif_rotated for shard in self.shards)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        return [picture for shard in self.shards for picture in shard.left_out]
+
+
+class Manifest(Strict):
+    """`built_from` is a hash of the parameters and of the names and sizes of all files that were given."""
+
+    format: Literal[1]
+    source: str
+    side: int
+    filter: Literal["bilinear", "bicubic"]
+    skip_broken: bool
+    built_from: Hash
+    classes: list[str]
+    train: SplitManifest
+    val: SplitManifest
+    mean_sha256: Hash
+
+    def split(self, name: str) -> SplitManifest:
+        return self.train if name == "train" else self.val
+
+
+class Split:
+    """The pictures of one split, in the store's order."""
+
+    def __init__(self, folder: Path, manifest: SplitManifest, side: int, names: list[str], labels: np.ndarray):
+        self.names = names
+        self.labels = labels
+        self._side = side
+        self._paths = [folder / shard.file for shard in manifest.shards if shard.pictures]
+        counts = [shard.pictures for shard in manifest.shards if shard.pictures]
+        self._starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+        self._maps: list[np.ndarray | None] = [None] * len(counts)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: "np.ndarray | list[int]") -> np.ndarray:
+        """The pictures at `indices` (any order, repeats allowed) as uint8 (n, side, side, 3). IndexError outside."""
+        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if wanted.size and not (0 <= wanted.min() and wanted.max() < len(self)):
+            raise IndexError(f"picture {wanted.min()} or {wanted.max()} is outside 0..{len(self) - 1}")
+        pictures = np.empty((len(wanted), self._side, self._side, 3), dtype=np.uint8)
+        shards = np.searchsorted(self._starts, wanted, side="right") - 1
+        for shard in np.unique(shards):
+            here = np.flatnonzero(shards == shard)
+            pictures[here] = self._map(int(shard))[wanted[here] - self._starts[shard]]
+        return pictures
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The shards one after the other, each uint8 (n, side, side, 3), memory-mapped."""
+        for shard in range(len(self._paths)):
+            yield self._map(shard)
+
+    def _map(self, shard: int) -> np.ndarray:
+        mapped = self._maps[shard]
+        if mapped is None:
+            mapped = np.asarray(load_array(self._paths[shard], mapped=True))
+            self._maps[shard] = mapped
+        return mapped
+
+
+class Store:
+    """A store that was opened: `identity` is the hash of its manifest, and so of every byte in it."""
+
+    def __init__(self, folder: Path, manifest: Manifest):
+        self.folder = folder
+        self.manifest = manifest
+        self.identity = files.sha256(folder / "manifest.json")
+        self.classes = manifest.classes
+        self.side = manifest.side
+        self.mean: np.ndarray = load_array(folder / "mean.npy")
+        self.train = self._split("train")
+        self.val = self._split("val")
+
+    def _split(self, name: str) -> Split:
+        path = self.folder / f"{name}.csv"
+        listed, labels = read_list(path)
+        split = self.manifest.split(name)
+        if len(listed) != split.pictures or any(not 0 <= label < len(self.classes) for label in labels):
+            raise damaged(path, "is altered")
+        return Split(self.folder, split, self.side, listed, np.array(labels, dtype=np.int64))
+
+
+def open_store(folder: Path) -> Store:
+    """Opens a store; checks that every file is there with its right size, which is quick (`verify` reads them all).
+
+    UserError that names the file that is missing, short or not ours, and says how to rebuild it.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: no store there; run `replicate prepare --profile {folder.absolute().parent.name}`")
+    manifest = files.parse(Manifest, files.read_json(path), str(path))
+    for split in ("train", "val"):
+        if not (folder / f"{split}.csv").is_file():
+            raise damaged(folder / f"{split}.csv", "is missing")
+        for shard in manifest.split(split).shards:
+            _check_size(folder / shard.file, HEADER_BYTES + shard.pictures * manifest.side**2 * 3)
+    _check_size(folder / "mean.npy", HEADER_BYTES + manifest.side**2 * 12)
+    _allow_open_files(len(manifest.train.shards) + len(manifest.val.shards))
+    return Store(folder, manifest)
+
+
+def verify(store: Store) -> None:
+    """Reads every file of the store and compares its hash; UserError that names the first one that is altered."""
+    for split in ("train", "val"):
+        manifest = store.manifest.split(split)
+        _check_hash(store.folder / f"{split}.csv", manifest.list_sha256)
+        for shard in manifest.shards:
+            _check_hash(store.folder / shard.file, shard.sha256)
+    _check_hash(store.folder / "mean.npy", store.manifest.mean_sha256)
+
+
+def damaged(path: Path, how: str) -> UserError:
+    """The error for a file of the store `data/<profile>/store`."""
+    command = f"replicate prepare --profile {path.parent.absolute().parent.name}"
+    return UserError(f"{path} {how}; run `{command}`, which rebuilds just that file")
+
+
+def _check_size(path: Path, size: int) -> None:
+    if not path.is_file():
+        raise damaged(path, "is missing")
+    if path.stat().st_size != size:
+        raise damaged(path, f"has {path.stat().st_size} bytes instead of {size}")
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise damaged(path, "is missing")
+    if files.sha256(path) != sha256:
+        raise damaged(path, "is altered")
+
+
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (ValueError, EOFError):
+        raise damaged(path, "is altered") from None
+    return array
+
+
+def read_list(path: Path) -> tuple[list[str], list[int]]:
+    """Names and class indices of a split's CSV."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        if rows[0] != ["file", "class"]:
+            raise ValueError
+        return [name for name, _ in rows[1:]], [int(label) for _, label in rows[1:]]
+    except (ValueError, IndexError, csv.Error):
+        raise damaged(path, "is altered") from None
+
+
+def list_text(rows: list[tuple[str, int]]) -> str:
+    """The CSV of a split."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "class"))
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _allow_open_files(count: int) -> None:
+    """A memory-mapped file stays open, and ImageNet has some 1,300 shards, more than many systems' soft limit."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

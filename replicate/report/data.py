@@ -1,0 +1,67 @@
+"""Reads what a pipeline left for the report: results, verdicts, records. What is missing is said with what gets it."""
+
+from replicate.errors import UserError
+from replicate.evidence.results import Results, Verdict, Verdicts
+from replicate.files import parse, read_json
+from replicate.records import Evaluation, Record, read
+from replicate.settings import Profile
+
+
+def missing(profile: Profile, what: str) -> UserError:
+    """The error for results that are not there: how to get them, and which profiles have committed ones."""
+    others = sorted(path.parent.name for path in profile.root.glob("reports/*/results.json"))
+    others = [name for name in others if name != profile.name]
+    hint = f"; committed results: --profile {' or '.join(others)}" if others else ""
+    return UserError(f"profile {profile.name!r} has no {what} yet; run `{profile.repro}`{hint}")
+
+
+def has_results(profile: Profile) -> bool:
+    return (profile.reports / "results.json").is_file()
+
+
+def results(profile: Profile) -> Results:
+    path = profile.reports / "results.json"
+    if not path.is_file():
+        raise missing(profile, "results")
+    return parse(Results, read_json(path), str(path))
+
+
+def verdicts(profile: Profile) -> list[Verdict]:
+    """What `compare` wrote; before it ever ran, what can be said without trainings."""
+    path = profile.reports / "verdicts.json"
+    if path.is_file():
+        return parse(Verdicts, read_json(path), str(path)).verdicts
+    from replicate.evidence.verdicts import judge
+
+    return judge(profile.settings, profile.name, None)
+
+
+def verdicts_origin(profile: Profile) -> str:
+    if (profile.reports / "verdicts.json").is_file():
+        return f"reports/{profile.name}/verdicts.json"
+    return f"what can be derived without results (profile {profile.name} has none yet: `{profile.repro}`)"
+
+
+def record(profile: Profile, name: str) -> Record:
+    path = profile.record(name)
+    if not path.is_file():
+        raise missing(profile, f"record {name!r}")
+    return read(path)
+
+
+def records(profile: Profile) -> dict[str, Record]:
+    """Every record of the profile, by name."""
+    return {path.stem: read(path) for path in sorted((profile.reports / "records").glob("*.json"))}
+
+
+def evaluations(profile: Profile) -> dict[str, tuple[Evaluation, Record]]:
+    """The evaluated trainings, in the order of the parameters; an error if there is none."""
+    found = {}
+    for name in profile.settings.trainings:
+        path = profile.record(name)
+        if path.is_file():
+            whole = read(path)
+            found[name] = (parse(Evaluation, whole.values, str(path)), whole)
+    if not found:
+        raise missing(profile, "evaluated trainings")
+    return found

@@ -1,0 +1,279 @@
+"""The parts of the page, in the order in which they are read."""
+
+import csv
+from dataclasses import dataclass, field
+
+from replicate.networks import count, load, totals
+from replicate.report import data, figures
+from replicate.report.figures import Log, Point
+from replicate.report.table import Table
+from replicate.report.tables import build
+from replicate.settings import Profile
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`says` is caption and description in one."""
+
+    name: str
+    says: str
+    svg: str
+
+    def inline(self):  # type: ignore[no-untyped-def]
+        from markupsafe import Markup
+
+        return Markup(figures.inline(self.svg, self.says))  # drawn by us: nothing in it came from outside
+
+
+@dataclass(frozen=True)
+class Section:
+    key: str
+    title: str
+    words: list[str]
+    tables: list[Table] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
+
+
+def sections(profile: Profile) -> list[Section]:
+    return [
+        _about(profile),
+        _score(profile),
+        _trainings(profile),
+        _errors(profile),
+        _ablations(profile),
+        _kernels(profile),
+        _arithmetic(),
+        _conv1(),
+        _pictures(profile),
+        _departures(profile),
+        _claims(profile),
+        _provenance(profile),
+    ]
+
+
+def _about(profile: Profile) -> Section:
+    settings = profile.settings
+    return Section(
+        "about",
+        "What this is",
+        [
+            "In 2012 Krizhevsky, Sutskever and Hinton trained a convolutional network of eight layers, split over two "
+            "graphics cards, to name what photographs show; it is now called AlexNet. This suite rebuilds their network "
+            "from the paper's text, trains it and variants that lack one ingredient each, and holds the paper's statements "
+            "against what can be derived or measured.",
+            f"This page is of the profile {profile.name}: {len(settings.trainings)} trainings on the pictures "
+            f"{settings.source.name!r}, at {settings.recipe.crop} pixels a side. Everything on it was made by `{profile.repro}` "
+            "and comes from the files named under each part; nothing was typed in.",
+            "An error is the share of validation pictures that a network got wrong: top-1 if the right class was not its "
+            "first answer, top-5 if it was not among its first five. A training is one network trained once from one seed; "
+            "trainings that differ in nothing but the seed form a group, and n is how many there are.",
+        ],
+        records=[str(profile.params_file.relative_to(profile.root))],
+    )
+
+
+def _score(profile: Profile) -> Section:
+    return Section(
+        "score",
+        "The score",
+        [
+            "Each statement of the paper is judged by one rule. What was merely built as the paper states it is no evidence "
+            "and is counted apart; what was not run counts for nothing."
+        ],
+        [build("score", profile=profile)],
+        records=[data.verdicts_origin(profile)],
+    )
+
+
+def _trainings(profile: Profile) -> Section:
+    return Section(
+        "trainings",
+        "What was run",
+        ["Each row is one training, with the machine and the commit of the code that it ran on."],
+        [build("trainings", profile=profile)],
+        records=[f"reports/{profile.name}/records/{name}.json" for name in data.evaluations(profile)],
+    )
+
+
+def _errors(profile: Profile) -> Section:
+    found = data.results(profile)
+    logs = {name: {t: _log(profile, t) for t in group.trainings} for name, group in found.groups.items()}
+    classes = {group.classes for group in found.groups.values()}
+    chance = 100 * (1 - 1 / classes.pop()) if len(classes) == 1 else None
+    grey = f"grey: the trainings of {found.baseline}"
+    return Section(
+        "errors",
+        "Errors",
+        [
+            "One view is the centre of the picture; ten views are its corners and centre and their mirror images, whose "
+            "answers are averaged. An ensemble averages the answers of a group's trainings."
+        ],
+        [build("errors", profile=profile)],
+        [
+            Figure(
+                "error-curves",
+                f"Error on the training pictures held out, after each epoch (%), one panel a group; {grey}.",
+                figures.draw("error-curves", figures.curves, logs, found.baseline, "held_out_error",
+                             "top-1 error on held-out pictures (%)", chance),
+            ),
+            Figure(
+                "loss-curves",
+                f"Training loss in each epoch (nats a picture), one panel a group; {grey}.",
+                figures.draw("loss-curves", figures.curves, logs, found.baseline, "train_loss", "training loss (nats)", None),
+            ),
+        ],
+        [f"reports/{profile.name}/results.json", f"reports/{profile.name}/logs/*.csv"],
+    )  # fmt: skip
+
+
+def _log(profile: Profile, training: str) -> Log:
+    path = profile.log(training)
+    if not path.is_file():
+        raise data.missing(profile, f"log of {training!r}")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {key: [float(row[key]) for row in rows] for key in ("epoch", "train_loss", "held_out_error")}
+
+
+def _ablations(profile: Profile) -> Section:
+    found = data.results(profile)
+    points = []
+    for name, group in sorted(found.groups.items(), key=lambda item: item[0] != found.baseline):
+        error = group.errors["ten.top1"]
+        difference = group.differences.get("ten.top1")
+        points.append(Point(name, error.values, error.mean, error.low, error.high, difference.mean if difference else None))
+    chance = 100 * (1 - 1 / found.groups[found.baseline].classes)
+    return Section(
+        "ablations",
+        "What each ingredient is worth",
+        [
+            "Each group differs from the baseline in the one thing that its row names. With one training on a side there is "
+            "no interval: chance alone (other initial weights, another order of pictures) moves the error too."
+        ],
+        [build("ablations", profile=profile)],
+        [
+            Figure(
+                "ablations",
+                f"Top-1 error with ten views (%) of every group. Grey band: 95 % interval of {found.baseline}; ticks: single "
+                "trainings; hollow: one training only, no interval.",
+                figures.draw("ablations", figures.ablations, points, chance),
+            )
+        ],
+        [f"reports/{profile.name}/results.json", data.verdicts_origin(profile)],
+    )
+
+
+def _kernels(profile: Profile) -> Section:
+    import numpy as np
+
+    found = data.results(profile)
+    training = found.groups[found.baseline].trainings[0]
+    path = profile.predictions(training)
+    title = "What the first layer learned"
+    if not path.is_file():  # weights and predictions are not in git
+        return Section("kernels", title, [f"Not shown: the predictions of {training} are not here; `{profile.repro}` makes them."])
+    network = load(found.groups[found.baseline].network)
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = arrays["conv1"]
+    words = "The paper found that the kernels of one tower became free of colour and those of the other coloured (section 6.1)."
+    return Section(
+        "kernels",
+        title,
+        ["The kernels of the first convolution as little colour pictures, in the order of the paper's Figure 3: "
+         "the first tower above the second. " + (words if network.towers == 2 else "")],
+        figures=[
+            Figure(
+                "kernels",
+                f"{weights.shape[0]} kernels of {weights.shape[2]}×{weights.shape[3]}×3 of {training}. Mid-grey is a weight of "
+                "zero; each kernel is scaled to its own largest weight.",
+                figures.draw("kernels", figures.kernels, weights, network.towers),
+            )
+        ],
+        records=[str(path.relative_to(profile.root))],
+    )  # fmt: skip
+
+
+def _arithmetic() -> Section:
+    network = load("paper")
+    rows = [row for row in count(network) if row.learned]
+    sums = totals(rows)
+    shares = [(row.name, 100 * row.parameters / sums.parameters, 100 * row.macs / sums.macs) for row in rows]
+    return Section(
+        "arithmetic",
+        "The paper's network, counted",
+        [
+            "These numbers follow from the description of the network alone: no training, no measurement, the same on every "
+            "machine. A multiply-accumulate (MAC) is one multiplication and one addition."
+        ],
+        [build("params", network="paper"), build("flops", network="paper"), build("shapes", network="paper")],
+        [
+            Figure(
+                "layers",
+                "Where the parameters live and where the compute lives: share of each layer in the whole network (%).",
+                figures.draw("layers", figures.layers, shares),
+            )
+        ],
+        ["replicate/networks/paper.yaml"],
+    )
+
+
+def _conv1() -> Section:
+    return Section(
+        "conv1",
+        "224 or 227",
+        [
+            "The paper says that the input has 224×224 pixels, and its Figure 2 shows 55×55 outputs of the first layer. Kernels "
+            "of 11 pixels in steps of 4 do not give that without something beyond the edge; these are the ways to read it."
+        ],
+        [build("arithmetic")],
+        records=["replicate/paper/conv1_readings.yaml"],
+    )
+
+
+def _pictures(profile: Profile) -> Section:
+    return Section(
+        "pictures",
+        "The pictures",
+        ["Every picture was resized so that its shorter side fits, and cut to a square from its middle (section 2)."],
+        [build("data", profile=profile), build("pca", profile=profile)],
+        _noise(profile),
+        [f"reports/{profile.name}/records/store.json", f"reports/{profile.name}/records/pca.json"],
+    )
+
+
+def _noise(profile: Profile) -> list[Figure]:
+    return []
+
+
+def _departures(profile: Profile) -> Section:
+    return Section(
+        "departures",
+        "What differs from the paper",
+        ["Every setting of this profile that is not the paper's."],
+        [build("departures", profile=profile)],
+        records=[str(profile.params_file.relative_to(profile.root))],
+    )
+
+
+def _claims(profile: Profile) -> Section:
+    return Section(
+        "claims",
+        "Every statement, judged",
+        ["Said is what the paper says, measured what was derived or measured here."],
+        [build("claims", profile=profile)],
+        records=["replicate/paper/claims.yaml", data.verdicts_origin(profile)],
+    )
+
+
+def _provenance(profile: Profile) -> Section:
+    return Section(
+        "provenance",
+        "Where every number comes from",
+        [
+            "A record is a small file with one measurement, and with what is needed to make it again: the command, the seed, "
+            "the commit of the code and the identity of the pictures."
+        ],
+        [build("provenance", profile=profile)],
+        records=[f"reports/{profile.name}/records/*.json"],
+    )

@@ -1,0 +1,64 @@
+"""Every table by name: what builds it, what it shows, what it needs. A builder's module is imported when it is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from replicate import networks, settings
+from replicate.errors import UserError, unknown
+from replicate.report.table import Column, Table
+from replicate.settings import Profile
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`module` holds a function named after the table, which takes what `needs` says."""
+
+    module: str
+    about: str
+    needs: Literal["network", "profile", "nothing"]
+
+
+TABLES = {
+    "params": Entry("tables_networks", "Weights and biases of a network, layer by layer", "network"),
+    "flops": Entry("tables_networks", "Multiply-accumulates of a network, layer by layer", "network"),
+    "shapes": Entry("tables_networks", "Kernels, strides, padding and map sizes of a network", "network"),
+    "networks": Entry("tables_networks", "All networks side by side", "nothing"),
+    "arithmetic": Entry("tables_claims", "Ways in which 224 or 227 pixels do and do not give the maps of Figure 2", "nothing"),
+    "score": Entry("tables_claims", "How many of the paper's statements got which verdict", "profile"),
+    "claims": Entry("tables_claims", "Every statement of the paper with its verdict", "profile"),
+    "departures": Entry("tables_claims", "What a profile does otherwise than the paper", "profile"),
+    "trainings": Entry("tables_results", "What was trained, where and for how long", "profile"),
+    "errors": Entry("tables_results", "Top-1 and top-5 error of every training, group and ensemble", "profile"),
+    "ablations": Entry("tables_results", "Every group against the baseline, and what the paper says", "profile"),
+    "provenance": Entry("tables_results", "The command, seed, commit and pictures behind every record", "profile"),
+    "data": Entry("tables_pictures", "The pictures: how many, of what kind, what was left out", "profile"),
+    "pca": Entry("tables_pictures", "Principal components of the training pixels", "profile"),
+}
+
+
+def build(name: str, network: str | None = None, profile: str | Profile | None = None) -> Table:
+    """The table `name`, of a network (default `paper`) or a profile (default `demo`) where it needs one."""
+    if name not in TABLES:
+        raise unknown("table", name, TABLES)
+    entry = TABLES[name]
+    if network is not None and entry.needs != "network":
+        raise UserError(f"table {name!r} is not of one network; leave out --network")
+    function = getattr(import_module(f"replicate.report.{entry.module}"), name)
+    if entry.needs == "network":
+        return function(networks.load(network or "paper"))
+    if entry.needs == "profile":
+        return function(profile if isinstance(profile, Profile) else settings.load(profile or "demo"))
+    return function()
+
+
+def listing() -> Table:
+    """The tables themselves."""
+    options = {"network": "--network NAME", "profile": "--profile NAME", "nothing": ""}
+    return Table(
+        name="tables",
+        caption="Tables that `replicate report --table NAME` prints.",
+        columns=[Column("table", "table"), Column("about", "what it shows"), Column("takes", "takes")],
+        rows=[{"table": name, "about": entry.about, "takes": options[entry.needs]} for name, entry in TABLES.items()],
+        note="--network is `paper` and --profile is `demo` unless given; --format is text, markdown, csv, latex or json.",
+    )

@@ -1,0 +1,265 @@
+"""One training from first to last update: the stage `train`."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from replicate import files, records
+from replicate.errors import UserError
+from replicate.evaluation.scores import top_k_errors
+from replicate.modules import Net, build, initialise, weights
+from replicate.pictures import pca as pca_file
+from replicate.pictures.crops import Reading
+from replicate.pictures.store import Split, open_store
+from replicate.randomness import generator
+from replicate.settings import Profile, Recipe
+from replicate.training import augment, checkpoint, schedule
+from replicate.training.allocator import keep_freed_memory
+from replicate.training.update import PaperSGD
+
+CHECKPOINT_SECONDS = 120
+
+
+@dataclass
+class Progress:
+    """Where a training is: finished epochs, updates done in the next one, and the sums of its running figures."""
+
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    errors: int = 0
+    seconds: float = 0.0
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+class Feed:
+    """Batches of one training: the pictures that learn, those held out, and how the network reads them."""
+
+    def __init__(self, recipe: Recipe, net: Net, split: Split, reading: Reading, pca: pca_file.Pca, seed: int):
+        self.recipe, self.net, self.split, self.reading, self.pca, self.seed = recipe, net, split, reading, pca, seed
+        self.held_out, self.learning = hold_out(split.labels, recipe.held_out)
+        self.batches = len(self.learning) // recipe.batch_size
+        if not self.batches:
+            raise UserError(
+                f"recipe.batch_size {recipe.batch_size} is larger than the {len(self.learning)} pictures to learn from"
+            )
+
+    def epoch(self, epoch: int, first: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """(number, pictures, labels) of each batch from `first` on; the last incomplete batch is left out."""
+        side = self.reading.mean.shape[0]
+        drawn = augment.draw(self.recipe, self.pca, len(self.split), side, self.seed, epoch)
+        order = self.learning[generator(self.seed, "order", epoch).permutation(len(self.learning))]
+        for batch in range(first, self.batches):
+            which = order[batch * self.recipe.batch_size : (batch + 1) * self.recipe.batch_size]
+            cut = self.reading.cut(
+                self.split.take(which), drawn.rows[which], drawn.columns[which], drawn.mirrored[which],
+                self.recipe.crop, drawn.shift[which],
+            )  # fmt: skip
+            yield batch, self._tensor(cut), torch.from_numpy(self.split.labels[which])
+
+    def centre(self, which: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The central crops of these pictures, a batch at a time."""
+        for start in range(0, len(which), self.recipe.batch_size):
+            part = which[start : start + self.recipe.batch_size]
+            yield self._tensor(self.reading.centre(self.split.take(part), self.recipe.crop)), torch.from_numpy(self.split.labels[part])
+
+    def _tensor(self, cut: np.ndarray) -> torch.Tensor:
+        parameter = next(self.net.parameters())
+        return torch.from_numpy(cut).permute(0, 3, 1, 2).to(parameter.device, parameter.dtype)
+
+
+def hold_out(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(held out, learning): of each class every (1/share)th picture by index, at least one."""
+    every = max(2, round(1 / share))
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        which = np.flatnonzero(labels == label)
+        held[which[min(every, len(which)) - 1 :: every]] = True
+    return np.flatnonzero(held), np.flatnonzero(~held)
+
+
+def train(profile: Profile, name: str, command: str) -> Path:
+    """Trains `name`, or goes on where it was stopped; writes its weights and its log. Returns the weights' path."""
+    keep_freed_memory()
+    folder = profile.state / "checkpoints" / profile.name / name
+    with files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r} is already running; wait for it or stop it"):
+        return _train(profile, name, command, folder)
+
+
+def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
+    started = records.now()
+    training = profile.training(name)
+    recipe = profile.settings.recipe_of(training.run)
+    store = open_store(profile.store)
+    pca = pca_file.read(profile.pca)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    net = initialise(build(training.network, len(store.classes), recipe.crop), training.seed)
+    net = net.to(device, memory_format=torch.channels_last)
+    optimizer = PaperSGD(net.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay)
+    feed = Feed(recipe, net, store.train, Reading.of(net.description.input, store.mean), pca, training.seed)
+    identity = files.identity(
+        {
+            "method": profile.settings.method,
+            "network": net.description.model_dump(mode="json", include={"towers", "input", "rounding", "layers"}),
+            "recipe": recipe.model_dump(),
+            "seed": training.seed,
+            "store": store.identity,
+            "pca": pca.model_dump(mode="json"),
+        }
+    )
+
+    saved = folder / "checkpoint.safetensors"
+    progress = Progress(**checkpoint.restore(saved, net, optimizer, identity)) if saved.exists() else Progress()
+    if saved.exists():
+        print(f"{name}: goes on after epoch {progress.epoch}, update {_updates(progress, feed)}")
+
+    def save() -> None:
+        checkpoint.save(saved, net, optimizer, identity, asdict(progress))
+
+    with _stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there", save) as stopped:
+        _epochs(name, recipe, feed, net, optimizer, progress, save, stopped)
+
+    _write_log(profile.log(name), progress)
+    weights.save(
+        profile.weights(name),
+        dict(net.named_parameters()),
+        {
+            "profile": profile.name,
+            "training": name,
+            **training.model_dump(),
+            "classes": list(store.classes),
+            "side": recipe.crop,
+            "identity": identity,
+            "store": store.identity,
+            "train_pictures": len(feed.learning),
+            "held_out_pictures": len(feed.held_out),
+            "epochs": progress.epoch,
+            "updates": _updates(progress, feed),
+            "trained": records.provenance(
+                command, profile.root, profile.settings.method, started, str(device), torch.get_num_threads()
+            ).model_dump(),
+        },
+    )
+    saved.unlink(missing_ok=True)
+    return profile.weights(name)
+
+
+def _epochs(name, recipe: Recipe, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped) -> None:
+    """Epoch after epoch until the schedule says that training is over; keeps `progress` up to date."""
+    last_save = time.monotonic()
+    while True:
+        errors = [row["held_out_error"] for row in progress.log]
+        stand = schedule.stand(recipe.schedule, errors)
+        if stand.over:
+            return
+        rate = recipe.learning_rate / recipe.rate_divisor**stand.drops
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        bar = tqdm(
+            total=feed.batches * recipe.batch_size, initial=progress.batch * recipe.batch_size, unit=" images", leave=False,
+            desc=f"{name}: epoch {progress.epoch + 1} of at most {schedule.most_epochs(recipe.schedule)}", disable=None,
+        )  # fmt: skip
+        net.train()
+        clock = time.monotonic()
+        for batch, pictures, labels in feed.epoch(progress.epoch, progress.batch):
+            net.set_dropout_key(feed.seed, progress.epoch * feed.batches + batch)
+            loss, wrong = _update(net, optimizer, pictures, labels)
+            if not np.isfinite(loss):
+                raise UserError(
+                    f"{name}: the loss is {loss} at update {progress.epoch * feed.batches + batch + 1}; the last good state is "
+                    f"kept; a smaller recipe.learning_rate may help"
+                )
+            progress.batch, progress.loss_sum, progress.errors = batch + 1, progress.loss_sum + loss, progress.errors + wrong
+            progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
+            bar.update(len(labels))
+            if stopped() or clock - last_save > CHECKPOINT_SECONDS:
+                save()
+                last_save = time.monotonic()
+            if stopped():
+                raise KeyboardInterrupt
+        bar.close()
+        _finish_epoch(feed, net, progress, rate)
+        save()
+        last_save = time.monotonic()
+        row = progress.log[-1]
+        print(
+            f"{name}: epoch {progress.epoch}: loss {row['train_loss']:.3f}, error {row['train_error']:.1f} % in training, "
+            f"{row['held_out_error']:.1f} % on {len(feed.held_out)} held out, {row['images_per_second']:.0f} images/s",
+            flush=True,
+        )
+
+
+def _update(net: Net, optimizer: PaperSGD, pictures: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
+    """One update; the loss before it and how many of the batch were wrong."""
+    labels = labels.to(pictures.device)
+    logits = net(pictures)
+    loss = F.cross_entropy(logits, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item(), int((logits.argmax(1) != labels).sum())
+
+
+def _finish_epoch(feed: Feed, net: Net, progress: Progress, rate: float) -> None:
+    held_out_loss, held_out_error = _held_out(feed, net)
+    images = feed.batches * feed.recipe.batch_size
+    progress.log.append(
+        {
+            "epoch": progress.epoch + 1,
+            "updates": (progress.epoch + 1) * feed.batches,
+            "learning_rate": rate,
+            "train_loss": round(progress.loss_sum / feed.batches, 5),
+            "train_error": round(100 * progress.errors / images, 3),
+            "held_out_loss": round(held_out_loss, 5),
+            "held_out_error": round(held_out_error, 3),
+            "images_per_second": round(images / progress.seconds, 1),
+            "seconds": round(progress.seconds, 2),
+        }
+    )
+    progress.epoch, progress.batch, progress.loss_sum, progress.errors, progress.seconds = progress.epoch + 1, 0, 0.0, 0, 0.0
+
+
+@torch.no_grad()
+def _held_out(feed: Feed, net: Net) -> tuple[float, float]:
+    """Mean loss and top-1 error (percent) on the held-out pictures, centre view."""
+    net.eval()
+    loss, wrong = 0.0, 0
+    for pictures, labels in feed.centre(feed.held_out):
+        logits = net(pictures).double().cpu()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        wrong += int(top_k_errors(logits.softmax(1).numpy(), labels.numpy(), 1).sum())
+    return loss / len(feed.held_out), 100 * wrong / len(feed.held_out)
+
+
+def _updates(progress: Progress, feed: Feed) -> int:
+    return progress.epoch * feed.batches + progress.batch
+
+
+def _write_log(path: Path, progress: Progress) -> None:
+    rows: list[dict[str, Any]] = progress.log
+    lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
+    files.write_text(path, "\n".join(lines) + "\n")
+
+
+@contextmanager
+def _stops_politely(message: str, save):
+    """Ctrl-C and SIGTERM end the update in progress, keep what was learned and say `message`."""
+    asked: list[int] = []
+    before = {s: signal.signal(s, lambda number, frame: asked.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    except KeyboardInterrupt:
+        raise UserError(message) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,37 @@
+"""When the learning rate drops and when training ends (section 5), from nothing but the errors seen so far.
+
+A schedule is a pure function of the held-out errors after each epoch (percent), so a restart needs no state.
+"""
+
+from dataclasses import dataclass
+
+from replicate.settings import Fixed, Plateau
+
+
+@dataclass(frozen=True)
+class Stand:
+    """After some epochs: how often the rate was divided, and whether training is over."""
+
+    drops: int
+    over: bool
+
+
+def stand(schedule: Plateau | Fixed, errors: list[float]) -> Stand:
+    """Where `schedule` stands after epochs that ended with these held-out errors."""
+    if isinstance(schedule, Fixed):
+        return Stand(sum(e <= len(errors) for e in schedule.drop_after), len(errors) >= schedule.epochs)
+    drops, best, since = 0, float("inf"), 0
+    for error in errors:
+        if error <= best - schedule.threshold:
+            best, since = error, 0
+        else:
+            since += 1
+        if since == schedule.patience:
+            if drops == schedule.drops:
+                return Stand(drops, True)
+            drops, since = drops + 1, 0
+    return Stand(drops, len(errors) >= schedule.max_epochs)
+
+
+def most_epochs(schedule: Plateau | Fixed) -> int:
+    return schedule.epochs if isinstance(schedule, Fixed) else schedule.max_epochs

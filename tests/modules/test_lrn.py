@@ -1,0 +1,66 @@
+"""LRN against a loop that reads like the equation, forward and backward, at window edges and tower borders."""
+
+import pytest
+import torch
+
+from replicate.modules import build
+from replicate.modules.lrn import LRN, normalise_plain
+
+
+def loop(a, n, alpha, beta, k, towers):
+    """Section 3.3, one map at a time; j runs from max(0, i-n/2) to min(N-1, i+n/2) inside the map's tower."""
+    b, maps = torch.empty_like(a), a.shape[1] // towers
+    for i in range(a.shape[1]):
+        first = i // maps * maps
+        near = range(max(first, i - n // 2), min(first + maps - 1, i + n // 2) + 1)
+        b[:, i] = a[:, i] / (k + alpha * sum(a[:, j] ** 2 for j in near)) ** beta
+    return b
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+@pytest.mark.parametrize(("n", "beta", "k"), [(5, 0.75, 2.0), (5, 0.5, 1.0), (9, 0.75, 1.0), (1, 0.75, 2.0)])
+def test_both_forms_are_the_equation(n, beta, k, towers):
+    a = torch.randn(2, 12, 3, 4, dtype=torch.float64) * 30
+    expected = loop(a, n, 1e-2, beta, k, towers)
+    torch.testing.assert_close(normalise_plain(a, n, 1e-2, beta, k, towers), expected)
+    torch.testing.assert_close(LRN(n, 1e-2, beta, k, towers)(a), expected)
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+@pytest.mark.parametrize("maps", [4, 12])
+def test_gradients(towers, maps):
+    a = torch.randn(2, maps, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(LRN(5, 0.3, 0.75, 2.0, towers), (a,))
+
+
+def test_float32_gradient_is_the_plain_form_s():
+    a = (torch.randn(4, 96, 9, 9) * 50).requires_grad_()
+    g = torch.randn(4, 96, 9, 9)
+    (ours,) = torch.autograd.grad(LRN(5, 1e-4, 0.75, 2.0, 2)(a), a, g)
+    (plain,) = torch.autograd.grad(normalise_plain(a, 5, 1e-4, 0.75, 2.0, 2), a, g)
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_window_does_not_cross_a_tower():
+    a = torch.zeros(1, 8, 1, 1, dtype=torch.float64)
+    a[0, 3], a[0, 4] = 1.0, 100.0  # on either side of the border
+    apart, across = (LRN(5, 0.1, 0.75, 2.0, towers)(a)[0, 3].item() for towers in (2, 1))
+    assert across < apart == pytest.approx((2 + 0.1) ** -0.75)
+
+
+def test_layouts_do_not_matter():
+    a = torch.randn(3, 10, 5, 6, dtype=torch.float64)
+    last = a.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(LRN(5, 0.1, 0.75, 2.0, 2)(a), LRN(5, 0.1, 0.75, 2.0, 2)(last))
+
+
+def test_torch_divides_alpha_by_n_and_the_paper_does_not():
+    a = torch.randn(1, 10, 2, 2, dtype=torch.float64) * 100
+    theirs = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)(a)
+    torch.testing.assert_close(LRN(5, 1e-4, 0.75, 2.0, 1)(a), theirs)
+
+
+def test_the_paper_s_stops_at_its_towers():
+    net = build("paper")
+    assert (net.lrn1.towers, net.lrn1.alpha) == (2, 1e-4)
+    assert build("ungrouped").lrn1.towers == 1

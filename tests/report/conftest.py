@@ -1,0 +1,109 @@
+"""A fake clone with two profiles' parameters, and results, records, logs and predictions for one of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from replicate import settings
+from replicate.networks import count, load, totals
+from replicate.records import Evaluation, Provenance, Record
+from replicate.settings import Profile
+
+CLONE = Path(__file__).parents[2]
+NETWORKS = {"base": "demo", "lrn-off": "demo-no-lrn", "no-conv3": "demo-no-conv3", "no-crops": "demo"}
+SEEDS = {"base": [1, 2, 3], "lrn-off": [1, 2, 3], "no-conv3": [1], "no-crops": [1]}
+
+
+def provenance(command: str, method: int = 1) -> dict:
+    return Provenance(
+        command=command, commit="0123456789abcdef+changes", method=method, started="2026-01-02T03:04:05+00:00", seconds=12.5,
+        machine="a <machine> of two cores", device="cpu", threads=2, versions={"python": "3.11.7"},
+    ).model_dump()  # fmt: skip
+
+
+def spread(values: list[float]) -> dict:
+    mean = sum(values) / len(values)
+    several = len(values) > 1
+    return {"mean": mean, "sd": 1.5 if several else None, "low": mean - 4 if several else None,
+            "high": mean + 4 if several else None, "values": values}  # fmt: skip
+
+
+def write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a clone without any results; the profiles are demo and photos."""
+    params = yaml.safe_load((CLONE / "params.yaml").read_text())
+    params["trainings"] = {
+        f"{group}-{seed}": {"run": "no-crops" if group == "no-crops" else "base", "network": NETWORKS[group], "seed": seed}
+        for group, seeds in SEEDS.items()
+        for seed in seeds
+    }
+    write(tmp_path / "params.yaml", yaml.safe_dump(params))
+    write(tmp_path / "pipelines" / "photos" / "params.yaml", yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def profile(clone: Path) -> Profile:
+    """The demo of the clone, as it is after its pipeline ran, with ten classes."""
+    return run(settings.load("demo"))
+
+
+def run(profile: Profile, classes: int = 10, method: int = 1) -> Profile:
+    """Writes what the stages before `report` leave, with made-up numbers."""
+    groups = {}
+    for group, trainings in profile.settings.groups().items():
+        network = load(NETWORKS[group])
+        sums = totals(count(network))
+        seeds = SEEDS[group]
+        values = {"centre.top1": [20.25 + len(group) + seed for seed in seeds], "ten.top1": [18.5 + len(group) + seed for seed in seeds]}
+        if classes > 5:
+            values |= {"centre.top5": [4.25 + seed for seed in seeds], "ten.top5": [3.75 + seed for seed in seeds]}
+        several = len(seeds) > 1
+        groups[group] = {
+            "run": "no-crops" if group == "no-crops" else "base", "network": network.name, "seeds": seeds,
+            "trainings": trainings, "classes": classes, "pictures": 600, "parameters": sums.parameters, "macs": sums.macs,
+            "input_side": 48, "epochs": [8] * len(seeds), "errors": {key: spread(v) for key, v in values.items()},
+            "ensemble": {key: min(v) - 1 for key, v in values.items()},
+            "differences": {} if group == "base" else {
+                key: {"mean": v[0] - 20, "low": -1.25 if several else None, "high": 9.75 if several else None,
+                      "n": len(seeds), "n_baseline": 3} for key, v in values.items()
+            },
+        }  # fmt: skip
+        for index, training in enumerate(trainings):
+            one = {views: {"top1": values[f"{views}.top1"][index], "top5": values.get(f"{views}.top5", [None] * 3)[index]}
+                   for views in ("centre", "ten")}  # fmt: skip
+            evaluation = Evaluation(
+                run=groups[group]["run"], network=network.name, seed=seeds[index], classes=classes, pictures=600,
+                train_pictures=2280, held_out_pictures=120, epochs=8, updates=568, parameters=sums.parameters, macs=sums.macs,
+                input_side=48, errors=one, weights_sha256="a" * 64, store_identity="b" * 64,
+                trained=provenance(f"replicate train {training}", method),
+            ).model_dump()  # fmt: skip
+            record = Record(kind="evaluation", profile=profile.name, source="drawn", training=training, values=evaluation,
+                            provenance=provenance(f"replicate evaluate {training}"))  # fmt: skip
+            write(profile.record(training), record.model_dump())
+            head = "epoch,updates,learning_rate,train_loss,train_error,held_out_loss,held_out_error,images_per_second,seconds\n"
+            rows = [f"{e},{71 * e},0.01,{2.3 / e},{90 / e},{2.3 / e},{95 / e},900,{3 * e}\n" for e in range(1, 9)]
+            write(profile.log(training), head + "".join(rows))
+            profile.predictions(training).parent.mkdir(parents=True, exist_ok=True)
+            kernels = np.random.default_rng(index).normal(size=(16, 3, 5, 5)).astype(np.float32)
+            np.savez(profile.predictions(training), conv1=kernels)
+    results = {"profile": profile.name, "source": "drawn", "baseline": "base", "groups": groups, "provenance": provenance("replicate compare")}
+    write(profile.reports / "results.json", results)
+    verdicts = [
+        {"id": "parameters-60m", "verdict": "agrees", "said": "60,000,000", "measured": "60,965,224", "reason": "counted"},
+        {"id": "lrn-gain", "verdict": "undecided", "said": "1.4", "measured": "-0.3 & 50 % <b>", "reason": "3 seeds", "n": 3},
+        {"id": "momentum-0.9", "verdict": "built as stated", "said": "0.9", "measured": "0.9", "reason": "a setting"},
+        {"id": "table2-1cnn", "verdict": "not run", "said": "40.7", "measured": "", "reason": "needs ilsvrc2012"},
+    ]
+    write(profile.reports / "verdicts.json",
+          {"profile": profile.name, "source": "drawn", "verdicts": verdicts, "provenance": provenance("replicate compare")})  # fmt: skip
+    return profile

@@ -1,0 +1,58 @@
+"""Crops, reflections and colour noise of section 4.1, as arrays over the pictures."""
+
+import numpy as np
+import pytest
+
+from replicate.pictures.pca import read as read_pca
+from replicate.settings import ColourNoise
+from replicate.training.augment import colour_axes, draw
+
+
+@pytest.fixture
+def recipe(small_profile):
+    return small_profile.settings.recipe
+
+
+@pytest.fixture
+def pca(small_profile):
+    return read_pca(small_profile.pca)
+
+
+def test_every_position_that_fits_is_drawn(recipe, pca):
+    drawn = draw(recipe.model_copy(update={"crop": 224}), pca, 20_000, 256, seed=1, epoch=0)
+    assert set(drawn.rows) == set(drawn.columns) == set(range(33))
+    assert len(set(zip(drawn.rows, drawn.columns, drawn.mirrored, strict=True))) == 33 * 33 * 2
+    assert drawn.mirrored.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_function_of_seed_epoch_and_picture(recipe, pca):
+    def all_of(*args):
+        d = draw(recipe, pca, *args)
+        return np.column_stack([d.rows, d.columns, d.mirrored, d.shift])
+
+    first = all_of(100, 56, 1, 3)
+    assert np.array_equal(first, all_of(100, 56, 1, 3))
+    assert np.array_equal(first, all_of(150, 56, 1, 3)[:100])
+    for other in (all_of(100, 56, 2, 3), all_of(100, 56, 1, 4)):
+        assert not np.array_equal(first, other)
+
+
+def test_colour_noise_lies_along_the_eigenvectors_with_their_size(recipe, pca):
+    shift = draw(recipe, pca, 200_000, 56, seed=1, epoch=0).shift
+    along = shift @ np.array(pca.eigenvectors)
+    assert along.std(0) == pytest.approx(0.1 * np.sqrt(pca.eigenvalues), rel=0.02)
+    assert np.corrcoef(along.T) == pytest.approx(np.eye(3), abs=0.02)
+
+
+def test_the_printed_formula_depends_on_the_unit(recipe, pca):
+    literal = colour_axes(recipe.model_copy(update={"colour_noise": ColourNoise(reading="literal", std=0.1)}), pca)
+    root = colour_axes(recipe, pca)
+    assert np.linalg.norm(literal, axis=0) == pytest.approx(np.array(pca.eigenvalues) / 255)
+    assert np.linalg.norm(root, axis=0) == pytest.approx(np.sqrt(pca.eigenvalues))
+
+
+def test_switched_off(recipe, pca):
+    off = recipe.model_copy(update={"crops": "centre", "reflections": False, "colour_noise": ColourNoise(reading="none", std=0.1)})
+    drawn = draw(off, pca, 50, 56, seed=1, epoch=0)
+    assert set(drawn.rows) == set(drawn.columns) == {4}
+    assert not drawn.mirrored.any() and not drawn.shift.any()
