@@ -101,7 +101,15 @@ def read_predictions(path: Path) -> Predictions:
 
 def _fault(found: dict[str, np.ndarray]) -> str | None:
     n, classes = len(np.atleast_1d(found["labels"])), len(np.atleast_1d(found["classes"]))
-    shapes = {"labels": (n,), "names": (n,), "classes": (classes,), "centre": (n, classes), "ten": (n, classes), "training": (), "network": ()}
+    shapes = {
+        "labels": (n,),
+        "names": (n,),
+        "classes": (classes,),
+        "centre": (n, classes),
+        "ten": (n, classes),
+        "training": (),
+        "network": (),
+    }
     for key, shape in shapes.items():
         if found[key].shape != shape:
             return f"{key} has shape {found[key].shape}, expected {shape}"

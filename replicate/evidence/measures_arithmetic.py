@@ -13,13 +13,9 @@ def _rows(network: str) -> dict[str, Row]:
     return {row.name: row for row in count(load(network))}
 
 
-def _parameters(network: str) -> int:
-    return totals(list(_rows(network).values())).parameters
-
-
 def parameters(network: str) -> int:
     """Weights and biases of all layers."""
-    return _parameters(network)
+    return totals(list(_rows(network).values())).parameters
 
 
 def neurons(network: str) -> int:
@@ -53,17 +49,19 @@ def conv_shares(network: str) -> dict[str, float]:
 
 def parameter_share(network: str, layer: str) -> float:
     """Parameters of a layer, in percent of the network's."""
-    return 100 * _rows(network)[layer].parameters / _parameters(network)
+    return 100 * _rows(network)[layer].parameters / parameters(network)
 
 
 def dense_to_shared(network: str) -> float:
     """Weights of a dense layer over those of a convolution of the same sizes; the smallest of all layers."""
-    return min(prod(row.input) * prod(row.output) / row.weights for row in _rows(network).values() if row.kind == "conv")
+    return min(
+        prod(row.input) * prod(row.output) / row.weights for row in _rows(network).values() if row.kind == "conv"
+    )
 
 
 def one_gpu_parameters() -> float:
     """Parameters of the one-GPU net over those of the two-GPU net."""
-    return _parameters(ONE_GPU) / _parameters(TWO_GPU)
+    return parameters(ONE_GPU) / parameters(TWO_GPU)
 
 
 def one_gpu_work() -> float:
@@ -90,10 +88,17 @@ def pool_difference(network: str, window: int) -> dict[str, int]:
     """Rows by which the maps after pooling differ at most, pooling windows of `window` against the network's own."""
     net = load(network)
     other = net.model_copy(
-        update={"layers": [layer.model_copy(update={"kernel_size": window}) if isinstance(layer, MaxPool) else layer for layer in net.layers]}
+        update={
+            "layers": [
+                layer.model_copy(update={"kernel_size": window}) if isinstance(layer, MaxPool) else layer
+                for layer in net.layers
+            ]
+        }
     )
     return {
-        f"rounded {rounding}": max(abs(a - b) for a, b in zip(_pooled(net, rounding), _pooled(other, rounding), strict=True))
+        f"rounded {rounding}": max(
+            abs(a - b) for a, b in zip(_pooled(net, rounding), _pooled(other, rounding), strict=True)
+        )
         for rounding in ("down", "up")
     }
 
@@ -114,6 +119,21 @@ def crops_and_reflections(network: str, stored: str) -> int:
     return positions**2 * 2
 
 
-def printed_sum(claims_: list[str] | None = None, **given: list[str]) -> float:
+def printed_sum(of: list[str]) -> float:
     """Values of other claims, added up: the paper held against itself."""
-    return sum(claims()[name].value for name in (claims_ or given["claims"]))
+    return sum(claims()[name].value for name in of)
+
+
+def printed_gap(of: list[str], first: str, second: str) -> float:
+    """Largest difference between two values that each of several claims gives."""
+    return max(abs(claims()[name].value[first] - claims()[name].value[second]) for name in of)
+
+
+ARITHMETIC = {
+    measure.__name__: measure
+    for measure in (
+        parameters, neurons, layer_neurons, input_size, map_side, linear_widths, conv_shares, parameter_share,
+        dense_to_shared, one_gpu_parameters, one_gpu_work, maps_normalised_across, pool_difference, bits_per_label,
+        crops_and_reflections, printed_sum, printed_gap,
+    )
+}  # fmt: skip

@@ -18,7 +18,9 @@ Value = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]]
 FULL_SCALE = ("cifar10", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011")  # data on which a number can be judged
 GONE = ("gtx580", "past")  # hardware, and what was to be had in 2012
 
-Need = Literal["nothing", "cpu", "cifar10", "imagenette", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011", "gtx580", "past"]
+Need = Literal[
+    "nothing", "cpu", "cifar10", "imagenette", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011", "gtx580", "past"
+]
 
 
 class Tolerance(Strict):
@@ -43,7 +45,12 @@ class Tolerance(Strict):
     def _one(self) -> "Tolerance":
         if len(self.model_fields_set) != 1:
             raise ValueError("give exactly one of exact, rel, abs, range, sign, bound")
-        if self.range is not None and self.range[0] is not None and self.range[1] is not None and self.range[0] > self.range[1]:
+        if (
+            self.range is not None
+            and self.range[0] is not None
+            and self.range[1] is not None
+            and self.range[0] > self.range[1]
+        ):
             raise ValueError("range: the first end is above the second")
         return self
 
@@ -62,6 +69,7 @@ class Claim(Strict):
     reason: str | None = None
     measure: dict[str, dict[str, Any]] | None = None
     derivation: str | None = None
+    departure: str | None = None
     code_2012: str | None = None
 
     @field_validator("value")

@@ -4,7 +4,7 @@ The way: a source (drawn, Imagenette, a folder) → `prepare` → a store of sid
 `pca` (section 4.1). Each step is a module of its own; those that need torch are imported where they are used.
 """
 
-#from replicate.pictures.pca import Pca
-#from replicate.pictures.store import Manifest, Split, Store, open_store
+from replicate.pictures.pca import Pca
+from replicate.pictures.store import Manifest, Split, Store, open_store
 
-#__all__ = ["Manifest", "Pca", "Split", "Store", "open_store"]
+__all__ = ["Manifest", "Pca", "Split", "Store", "open_store"]

@@ -20,7 +20,7 @@ from torch.nn import functional
 Filter = Literal["bilinear", "bicubic"]
 
 MAX_PIXELS = 178_956_970  # where Pillow refuses a picture as a decompression bomb
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no EPS or PDF, which run a program
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no EPS or PDF, which run a program
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 
 

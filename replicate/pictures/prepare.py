@@ -11,6 +11,7 @@ or altered ones are made again. The bytes are the same for any number of workers
 """
 
 import hashlib
+import math
 import multiprocessing
 import os
 import shutil
@@ -19,17 +20,20 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures import folders, shards, store
+from replicate.pictures import folders, store
 from replicate.pictures.sources import SPLITS, Listing, picture_folder, scan
 from replicate.pictures.store import LeftOut, Manifest, Shard, SplitManifest, Store
-from replicate.settings import Pictures, Profile, Strict
+from replicate.settings import Profile, Strict
+
+if TYPE_CHECKING:
+    from replicate.pictures.shards import Built, Job
 
 FEW_PICTURES = 4000  # below, starting processes costs more than it saves
 
@@ -63,45 +67,214 @@ def prepare(profile: Profile, workers: int | None = None) -> str:
 
 
 def _build(profile: Profile, source: Path, listing: Listing, workers: int | None) -> Store:
-    settings = profile.settings.pictures
-    built_from = files.identity(
-        [store.FORMAT, settings.side, settings.filter, profile.settings.source.name, listing.classes, listing.pictures]
-    )
-    old = _finished(profile.store, built_from)
-    if old and old.manifest.skip_broken == settings.skip_broken and _is_sound(old):
-        return old
+    settings = profile.settings
+    side, filter = settings.pictures.side, settings.pictures.filter
+    made_from = [store.FORMAT, side, filter, settings.source.model_dump(), listing.classes, listing.pictures]
+    built_from = files.identity(made_from)
+    old = _manifest(profile.store, built_from)
+    if old and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
+        return sound
+    from replicate.pictures import shards  # imports torch, which a store that is sound already does not need
+
     unfinished = profile.store.parent / f".{profile.store.name}-unfinished"
-    progress = _start(unfinished, built_from, profile.store)
-    orders = {split: _shuffled(listing, split) for split in SPLITS}
+    progress = _start(unfinished, built_from, profile.store, old)
+    order = {split: _shuffled(listing, split) for split in SPLITS}
     jobs = [
-        shards.Job(split, path, source, names, settings.side, settings.filter, progress.shards.get(path.name))
+        shards.Job(split, unfinished / file, source, names, side, filter, progress.shards.get(file))
         for split in SPLITS
-        for path, names in _parts(unfinished, split, list(orders[split]))
+        for file, names in _parts(split, list(order[split]))
     ]
-    sums = np.zeros((settings.side, settings.side, 3), dtype=np.int64)
+    sums = np.zeros((side, side, 3), dtype=np.int64)
     for built in _run(jobs, workers):
-        progress.shards[built.job.path.name] = built.shard
+        progress.shards[built.shard.file] = built.shard
         files.write_json(unfinished / "progress.json", progress.model_dump())
         if built.job.split == "train":
             sums += built.sums
     done = {split: [progress.shards[job.path.name] for job in jobs if job.split == split] for split in SPLITS}
-    _refuse_broken(profile, source, [p for split in SPLITS for s in done[split] for p in s.left_out])
-    _write_rest(unfinished, done, orders, listing, sums, settings, profile.settings.source.name, built_from)
+    left_out = [picture for split in SPLITS for shard in done[split] for picture in shard.left_out]
+    if left_out and not settings.pictures.skip_broken:
+        raise _broken(profile, source, left_out, sum(map(len, order.values())))
+    lists = _write_lists(unfinished, source, listing.classes, order, {picture.file for picture in left_out})
+    mean = (sums / sum(shard.pictures for shard in done["train"])).astype(np.float32)
+    with files.atomic(unfinished / "mean.npy") as temporary:
+        np.save(temporary, mean)
+    manifest = Manifest(
+        format=store.FORMAT,
+        source=settings.source.name,
+        side=side,
+        filter=filter,
+        skip_broken=settings.pictures.skip_broken,
+        built_from=built_from,
+        classes=listing.classes,
+        train=SplitManifest(list_sha256=lists["train"], shards=done["train"]),
+        val=SplitManifest(list_sha256=lists["val"], shards=done["val"]),
+        mean_sha256=files.sha256(unfinished / "mean.npy"),
+    )
+    files.write_json(unfinished / "manifest.json", manifest.model_dump())
+    (unfinished / "progress.json").unlink()
     folders.swap(unfinished, profile.store)
     return store.open_store(profile.store)
 
 
-def _finished(folder: Path, built_from: str) -> Manifest | None:
+def _manifest(folder: Path, built_from: str) -> Manifest | None:
     """The manifest of the store in `folder`, if it was made from the same files and parameters."""
+    path = folder / "manifest.json"
     try:
-        path = folder / "manifest.json"
         manifest = files.parse(Manifest, files.read_json(path), str(path))
-    except (FileNotFoundError, UserError):
+    except (OSError, UserError):
         return None
     return manifest if manifest.built_from == built_from else None
 
 
+def _sound(folder: Path) -> Store | None:
+    try:
+        opened = store.open_store(folder)
+        store.verify(opened)
+    except UserError:
+        return None
+    return opened
+
+
+def _start(unfinished: Path, built_from: str, folder: Path, old: Manifest | None) -> Progress:
+    """What is done already: by a run that was killed, or in a store of which some files are missing or altered."""
+    path = unfinished / "progress.json"
+    progress = Progress(built_from=built_from, shards={})
+    try:
+        before = files.parse(Progress, files.read_json(path), str(path))
+        if before.built_from == built_from:
+            progress = before
+    except (OSError, UserError):
+        pass
+    if not progress.shards:
+        folders.remove(unfinished)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    for shard in [*old.train.shards, *old.val.shards] if old else []:
+        if shard.file not in progress.shards and (folder / shard.file).is_file():
+            progress.shards[shard.file] = shard
+            (unfinished / shard.file).unlink(missing_ok=True)
+            _link(folder / shard.file, unfinished / shard.file)
+    for stray in unfinished.iterdir():  # temporary files of a run that was killed
+        if stray.name not in progress.shards:
+            stray.unlink()
+    return progress
+
+
+def _link(file: Path, new: Path) -> None:
+    try:
+        os.link(file, new)  # shards are never written in place, so the old store keeps its own
+    except OSError:
+        shutil.copyfile(file, new)
+
+
 def _shuffled(listing: Listing, split: str) -> dict[str, int]:
     """Name → class, in the store's order: sorted by the hash of the name."""
-    names = {name: label for name, label, _ in listing.pictures[split]}
-    return {name: names[name] for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())}
+    labels = {name: label for name, label, _ in listing.pictures[split]}
+    order = sorted(labels, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {name: labels[name] for name in order}
+
+
+def _parts(split: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for number, start in enumerate(range(0, len(names), store.SHARD_PICTURES)):
+        yield f"{split}-{number:05d}.npy", names[start : start + store.SHARD_PICTURES]
+
+
+def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
+    """Builds all shards, here or in processes; they come in any order."""
+    import torch
+
+    from replicate.pictures import shards
+
+    pictures = sum(len(job.names) for job in jobs)
+    workers = min(workers or _cores(), len(jobs))
+    with tqdm(total=pictures, desc="prepare", unit=" pictures") as bar:
+        if workers == 1 or pictures < FEW_PICTURES:
+            threads = torch.get_num_threads()
+            shards.one_thread()
+            try:
+                for job in jobs:
+                    yield shards.build(job, bar.update)
+            finally:
+                torch.set_num_threads(threads)
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.one_thread) as pool:
+            try:
+                for future in as_completed([pool.submit(shards.build, job) for job in jobs]):
+                    bar.update(len(future.result().job.names))
+                    yield future.result()
+            except BrokenProcessPool:
+                raise UserError("a worker was killed (out of memory?); run it again, with fewer --workers") from None
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _broken(profile: Profile, source: Path, left_out: list[LeftOut], pictures: int) -> UserError:
+    for picture in left_out:
+        print(f"{source / picture.file}: {picture.reason}", file=sys.stderr)
+    return UserError(
+        f"{len(left_out)} of {pictures} pictures cannot be read (listed above): repair or remove them, or set "
+        f"pictures.skip_broken: true in {profile.params_file.relative_to(profile.root)}"
+    )
+
+
+def _write_lists(
+    folder: Path, source: Path, classes: list[str], order: dict[str, dict[str, int]], left_out: set[str]
+) -> dict[str, str]:
+    """train.csv and val.csv without the pictures left out; returns their hashes."""
+    hashes = {}
+    for split, labels in order.items():
+        rows = [(name, label) for name, label in labels.items() if name not in left_out]
+        empty = sorted(set(range(len(classes))) - {label for _, label in rows})
+        if empty:
+            raise UserError(f"{source / split / classes[empty[0]]}: none of its pictures can be read")
+        files.write_text(folder / f"{split}.csv", store.list_text(rows))
+        hashes[split] = files.sha256(folder / f"{split}.csv")
+    return hashes
+
+
+def record(built: Store) -> dict[str, Any]:
+    """What git keeps of a store: exact content only, so the same on every machine."""
+    manifest = built.manifest
+    return {
+        "kind": "store",
+        "source": manifest.source,
+        "side": manifest.side,
+        "filter": manifest.filter,
+        "skip_broken": manifest.skip_broken,
+        "identity": built.identity,
+        "classes": len(manifest.classes),
+        "mean_colour": [round(math.fsum(built.mean[..., c].ravel().tolist()) / built.side**2, 6) for c in range(3)],
+    } | {
+        name: {
+            "pictures": len(split),
+            "per_class": dict(zip(built.classes, np.bincount(split.labels).tolist(), strict=True)),
+            "greyscale": manifest.split(name).greyscale,
+            "cmyk": manifest.split(name).cmyk,
+            "not_jpeg": manifest.split(name).not_jpeg,
+            "exif_rotated": manifest.split(name).exif_rotated,
+            "left_out": [picture.model_dump() for picture in manifest.split(name).left_out],
+        }
+        for name, split in (("train", built.train), ("val", built.val))
+    }
+
+
+def _summary(built: Store, listing: Listing) -> str:
+    manifest = built.manifest
+    both = (manifest.train, manifest.val)
+
+    def count(what: str) -> int:
+        return sum(getattr(split, what) for split in both)
+
+    left_out = [picture for split in both for picture in split.left_out]
+    lines = [
+        f"The store holds {len(built.train)} training and {len(built.val)} validation pictures of "
+        f"{len(built.classes)} classes at {built.side}x{built.side} ({manifest.filter}). "
+        f"Among them were {count('greyscale')} in grey (three equal channels now), {count('cmyk')} in CMYK, "
+        f"{count('not_jpeg')} that are no JPEG, and {count('exif_rotated')} with an EXIF orientation (ignored). "
+        f"Left out: {len(left_out) or 'none'}. Passed over as no pictures: {listing.ignored or 'none'}."
+    ]
+    return "\n".join(lines + [f"  left out: {picture.file}: {picture.reason}" for picture in left_out])

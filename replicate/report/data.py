@@ -42,16 +42,13 @@ def verdicts_origin(profile: Profile) -> str:
     return f"what can be derived without results (profile {profile.name} has none yet: `{profile.repro}`)"
 
 
-def record(profile: Profile, name: str) -> Record:
-    path = profile.record(name)
-    if not path.is_file():
-        raise missing(profile, f"record {name!r}")
-    return read(path)
-
-
 def records(profile: Profile) -> dict[str, Record]:
-    """Every record of the profile, by name."""
-    return {path.stem: read(path) for path in sorted((profile.reports / "records").glob("*.json"))}
+    """Every record with a provenance, by name. Those of the pictures have none: they are the same on every machine."""
+    found = {}
+    for path in sorted((profile.reports / "records").glob("*.json")):
+        if "provenance" in read_json(path):
+            found[path.stem] = read(path)
+    return found
 
 
 def evaluations(profile: Profile) -> dict[str, tuple[Evaluation, Record]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-INK, PAPER, GRID = "#111214", "#fdfefe", "#8a8f98"  # INK and PAPER become the page's own colours
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+INK, PAPER, GRID = "#111214", "#fdfefe", "#8a8f98"  # all but GRID become the page's own colours
+BLUE, ORANGE = "#0072b2", "#d55e00"
 
 Log = dict[str, list[float]]  # a training's CSV log, column by column
 
@@ -42,7 +42,9 @@ def inline(svg: str, says: str) -> str:
     """The SVG for a page: ink in the page's colour, no background, no XML head, described by `says` (plain words)."""
     from markupsafe import escape
 
-    body = svg[svg.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "none")
+    body = svg[svg.index("<svg") :]
+    for colour, own in ((INK, "currentColor"), (PAPER, "none"), (BLUE, "var(--blue)"), (ORANGE, "var(--orange)")):
+        body = body.replace(colour, own)
     return body.replace("<svg ", f'<svg role="img" aria-label="{escape(says)}" ', 1)
 
 

@@ -1,6 +1,8 @@
 """The report of a profile: one self-contained HTML page, its Markdown twin, and the tables and figures as files."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 from replicate import files
 from replicate.report import writers
@@ -46,6 +48,22 @@ def render(template: str, title: str, note: str, parts: list[Section]) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["prose"] = _prose
     environment.filters["markdown"] = writers.markdown
+    environment.filters["css_string"] = _css_string
     environment.filters["slug"] = lambda words: words.split(":")[0].replace(" ", "-")
     return environment.get_template(template).render(title=title, note=note, sections=parts)
+
+
+def _prose(words: str) -> Any:
+    """`words` for HTML: escaped, with what stands in backquotes as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
+
+
+def _css_string(words: str) -> Any:
+    """`words` as a string of a style sheet; whatever could end the string or the sheet is written as its number."""
+    from markupsafe import Markup
+
+    return Markup('"' + "".join(c if c.isalnum() or c in " .,;:-–()'" else f"\\{ord(c):06x}" for c in words) + '"')

@@ -4,14 +4,14 @@ from replicate.evidence.results import Group
 from replicate.paper import Claim, claims
 
 
-def errors_of_paper() -> list[tuple[str, str, dict[str, float]]]:
-    """Claims on the error of the network itself: (place and claim, views, {"views.top1": %, …})."""
+def errors_of_paper() -> list[tuple[str, str, str, dict[str, float]]]:
+    """Claims on the error of the network itself: (claim, place, views, {"ten.top1": %, …})."""
     found = []
     for claim in claims().values():
         if claim.measure_name == "errors" and isinstance(claim.value, dict):
             views = claim.measure_arguments["views"]
             figures = {f"{views}.{key}": value for key, value in claim.value.items() if isinstance(value, int | float)}
-            found.append((f"{claim.place} ({claim.id})", views, figures))
+            found.append((claim.id, claim.place, views, figures))
     return found
 
 
@@ -33,9 +33,13 @@ def in_words_of_the_paper(network: str, baseline: str) -> str:
     return network.removeprefix(f"{baseline}-")
 
 
-def figure(claim: Claim) -> str | None:
-    """The difference in top-1 error that a claim states, in points, or that it states none."""
-    value = claim.value.get("top1") if isinstance(claim.value, dict) else None
-    if value is None:
-        return "worse, no figure" if claim.tolerance.sign else None
-    return f"{claim.tolerance.bound} {value:g}" if claim.tolerance.bound else f"{value:g}"
+def figure(claims_on_it: list[Claim]) -> str | None:
+    """The differences in top-1 error that claims state, in points; or that they state a direction and no figure."""
+    figures = []
+    for claim in claims_on_it:
+        value = claim.value.get("top1") if isinstance(claim.value, dict) else None
+        if value is not None:
+            figures.append(f"{claim.tolerance.bound} {value:g}" if claim.tolerance.bound else f"{value:g}")
+    if figures:
+        return "; ".join(dict.fromkeys(figures))
+    return "worse, no figure" if any(claim.tolerance.sign for claim in claims_on_it) else None

@@ -3,12 +3,17 @@
 import csv
 from dataclasses import dataclass, field
 
+from replicate.paper import claims
 from replicate.networks import count, load, totals
 from replicate.report import data, figures
 from replicate.report.figures import Log, Point
 from replicate.report.table import Table
 from replicate.report.tables import build
+from replicate.report.tables_pictures import pca_record
 from replicate.settings import Profile
+
+
+KERNEL_CLAIMS = ("fig3-variety", "fig3-gpu-specialisation")  # what the page quotes beside the kernels
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     records: list[str] = field(default_factory=list)
+
+    def says(self, note: str) -> bool:
+        """Does one of its tables carry the profile's note already?"""
+        return any(note in table.caption for table in self.tables)
 
 
 def sections(profile: Profile) -> list[Section]:
@@ -92,7 +101,7 @@ def _trainings(profile: Profile) -> Section:
         "What was run",
         ["Each row is one training, with the machine and the commit of the code that it ran on."],
         [build("trainings", profile=profile)],
-        records=[f"reports/{profile.name}/records/{name}.json" for name in data.evaluations(profile)],
+        records=[f"reports/{profile.name}/records/TRAINING.json"],
     )
 
 
@@ -176,12 +185,12 @@ def _kernels(profile: Profile) -> Section:
     network = load(found.groups[found.baseline].network)
     with np.load(path, allow_pickle=False) as arrays:
         weights = arrays["conv1"]
-    words = "The paper found that the kernels of one tower became free of colour and those of the other coloured (section 6.1)."
+    statements = [f"The paper: {claim.says}" for claim in claims().values() if claim.id in KERNEL_CLAIMS]
     return Section(
         "kernels",
         title,
-        ["The kernels of the first convolution as little colour pictures, in the order of the paper's Figure 3: "
-         "the first tower above the second. " + (words if network.towers == 2 else "")],
+        ["The kernels of the first convolution as little colour pictures, arranged as in the paper's Figure 3: one tower "
+         "above the other. Nothing was counted in them; look for yourself.", *statements],
         figures=[
             Figure(
                 "kernels",
@@ -219,15 +228,14 @@ def _arithmetic() -> Section:
 
 
 def _conv1() -> Section:
+    claim = next(c for c in claims().values() if c.measure_name == "map_side")
+    words = [f"The paper: {claim.says}", f"How that is derived: {claim.derivation}." if claim.derivation else ""]
     return Section(
         "conv1",
         "224 or 227",
-        [
-            "The paper says that the input has 224×224 pixels, and its Figure 2 shows 55×55 outputs of the first layer. Kernels "
-            "of 11 pixels in steps of 4 do not give that without something beyond the edge; these are the ways to read it."
-        ],
+        [*filter(None, words), f"What the 2012 code shows: {claim.code_2012}" if claim.code_2012 else ""],
         [build("arithmetic")],
-        records=["replicate/paper/conv1_readings.yaml"],
+        records=["replicate/paper/conv1_readings.yaml", "replicate/paper/claims.yaml"],
     )
 
 
@@ -243,7 +251,17 @@ def _pictures(profile: Profile) -> Section:
 
 
 def _noise(profile: Profile) -> list[Figure]:
-    return []
+    noise, found = profile.settings.recipe.colour_noise, pca_record(profile)
+    if noise.reading != "sqrt":
+        return []
+    vectors = [[row[index] for row in found.eigenvectors] for index in range(len(found.eigenvalues))]
+    return [
+        Figure(
+            "colour-noise",
+            f"What the colour noise of the recipe does to a mid-grey pixel: α·√λ along each axis, α of s.d. {noise.std:g}.",
+            figures.draw("colour-noise", figures.colour_noise, found.standard_deviations, vectors, noise.std),
+        )
+    ]
 
 
 def _departures(profile: Profile) -> Section:

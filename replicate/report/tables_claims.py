@@ -133,3 +133,37 @@ def arithmetic() -> Table:
             "replicate/paper/conv1_readings.yaml, the rest derived from replicate/networks/paper.yaml; nothing was measured."
         ),
     )
+
+
+def departures(profile: Profile) -> Table:
+    """What the profile's baseline does otherwise than the paper says."""
+    from replicate.evidence.departures import departures as departures_of
+
+    classes = data.results(profile).groups[profile.settings.baseline].classes if data.has_results(profile) else None
+    return Table(
+        name="departures",
+        caption=f"What profile {profile.name} does otherwise than the paper says. {profile.settings.note}",
+        columns=[
+            Column("place", "place"),
+            Column("what", "the paper says"),
+            Column("paper", "in the paper"),
+            Column("here", "here"),
+            Column("why", "why"),
+            Column("claim", "statement"),
+        ],
+        rows=[
+            {
+                "place": one.place,
+                "what": one.what,
+                "paper": one.paper,
+                "here": one.here,
+                "why": one.why,
+                "claim": one.claim,
+            }
+            for one in departures_of(profile.settings, classes)
+        ],
+        note=(
+            f"Settings of {profile.params_file.relative_to(profile.root)} and of its baseline's network, held against "
+            "replicate/paper/claims.yaml."
+        ),
+    ).without_empty("why")

@@ -4,7 +4,8 @@ from replicate.evidence.results import Group, Results
 from replicate.networks import load
 from replicate.records import Evaluation
 from replicate.report import data
-from replicate.report.paper_says import errors_of_paper, figure_of_paper
+from replicate.report.paper_says import claims_on, errors_of_paper, figure
+from replicate.report.tables_pictures import store_record
 from replicate.report.table import Column, Row, Table, Value
 from replicate.settings import Profile
 
@@ -26,7 +27,7 @@ def errors(profile: Profile) -> Table:
             rows += [_error_row(name, "mean of trainings", views, len(group.seeds), mean, group) for views in VIEWS]
             rows += [_error_row(name, "ensemble", views, len(group.seeds), group.ensemble) for views in VIEWS]
     paper = errors_of_paper()
-    rows += [_error_row("the paper", says, views, None, figures) for says, views, figures in paper]
+    rows += [_error_row("the paper", f"{place} ({claim})", views, None, figures) for claim, place, views, figures in paper]
     columns = [
         Column("what", "training or group"),
         Column("kind", "what it is"),
@@ -82,21 +83,23 @@ def _chance(found: Results) -> str:
 
 
 def _paper_note(shown: bool) -> str:
-    return "The paper's figures are of 1000 classes and its own pictures, so they stand beside ours and are not the same quantity. " if shown else ""
+    if not shown:
+        return ""
+    return f"The paper's figures are of {load('paper').classes} classes and its own pictures: beside ours, but not the same quantity. "
 
 
 def ablations(profile: Profile) -> Table:
     """Each group against the baseline: the difference in error, what the paper says, the verdict."""
     found = data.results(profile)
-    verdicts = {verdict.id: verdict for verdict in data.verdicts(profile)}
+    words = {verdict.id: verdict.verdict for verdict in data.verdicts(profile)}
     baseline = found.groups[found.baseline]
     rows: list[Row] = []
     notes = []
     for name, group in found.groups.items():
         network = load(group.network)
         difference = group.differences.get("ten.top1")
-        claim = figure_of_paper(name, group, found)
-        verdict = verdicts.get(claim.id) if claim else None
+        top5 = group.differences.get("ten.top5")
+        claims = [] if name == found.baseline else claims_on(group, baseline)
         rows.append(
             {
                 "group": name,
@@ -106,12 +109,12 @@ def ablations(profile: Profile) -> Table:
                 "difference": difference.mean if difference else None,
                 "low": difference.low if difference else None,
                 "high": difference.high if difference else None,
-                "top5": group.differences["ten.top5"].mean if "ten.top5" in group.differences else None,
+                "top5": top5.mean if top5 else None,
+                "paper": figure(claims),
+                "verdict": "; ".join(dict.fromkeys(words[claim.id] for claim in claims if claim.id in words)) or None,
+                "weight": "the baseline" if name == found.baseline else _weight(profile, len(group.seeds)),
                 "parameters": group.parameters,
                 "macs": group.macs,
-                "paper": verdict.said if verdict else None,
-                "verdict": verdict.verdict if verdict else None,
-                "weight": _weight(profile, len(group.seeds)),
             }
         )
         if network.base:
@@ -131,18 +134,18 @@ def ablations(profile: Profile) -> Table:
             Column("low", "from", "points", "+.2f"),
             Column("high", "to", "points", "+.2f"),
             Column("top5", "difference top-5", "points", "+.2f"),
-            Column("parameters", "parameters", format=",d"),
-            Column("macs", "MACs", "a view", ",d"),
-            Column("paper", "the paper says"),
+            Column("paper", "the paper", "points top-1"),
             Column("verdict", "verdict"),
             Column("weight", "weight"),
+            Column("parameters", "parameters", format=",d"),
+            Column("macs", "MACs", "a view", ",d"),
         ],
         rows=rows,
         note=(
             "A positive difference means more errors than the baseline. From and to: Welch's 95 % interval, where both "
             f"sides have at least two trainings. {' '.join(notes)}{' ' if notes else ''}{_origin(profile)}"
         ),
-    ).without_empty("low", "high", "top5", "paper", "verdict", "weight")
+    ).without_empty("low", "high", "top5", "paper", "verdict")
 
 
 def _change(profile: Profile, group: Group, baseline: Group) -> str:
@@ -151,7 +154,7 @@ def _change(profile: Profile, group: Group, baseline: Group) -> str:
     if group.network != baseline.network:
         said.append(load(group.network).title)
     if group.run != baseline.run:
-        said.append(", ".join(f"{key} {value}" for key, value in _flat(profile.settings.runs.get(group.run, {}))) or group.run)
+        said.append(", ".join(_override(*one) for one in _flat(profile.settings.runs.get(group.run, {}))) or group.run)
     return "; ".join(said) or "the baseline"
 
 
@@ -160,6 +163,10 @@ def _flat(overrides: dict, above: str = "") -> list[tuple[str, Value]]:  # type:
     for key, value in overrides.items():
         flat += _flat(value, f"{above}{key}.") if isinstance(value, dict) else [(above + key, value)]
     return flat
+
+
+def _override(key: str, value: Value) -> str:
+    return f"{key} {'on' if value else 'off'}" if isinstance(value, bool) else f"{key} {value}"
 
 
 def _weight(profile: Profile, n: int) -> str:
@@ -171,33 +178,38 @@ def _weight(profile: Profile, n: int) -> str:
 
 
 def trainings(profile: Profile) -> Table:
-    """What was run: every training with its size, machine and time."""
+    """What was run: every training with its size, machine and time. What all have in common stands in the note."""
     done = data.evaluations(profile)
-    rows: list[Row] = []
-    for name, planned in profile.settings.trainings.items():
-        found, _ = done.get(name, (None, None))
-        rows.append(_training_row(profile, name, found) if found else _not_run(profile, name, planned.run, planned.network, planned.seed))
+    rows = [
+        _training_row(profile, name, done[name][0]) if name in done else _not_run(profile, name)
+        for name in profile.settings.trainings
+    ]
+    columns = [
+        Column("training", "training"),
+        Column("run", "run"),
+        Column("network", "network"),
+        Column("seed", "seed", format="d"),
+        Column("input_side", "input", "pixels", "d"),
+        Column("train_pictures", "trained on", "pictures", ",d"),
+        Column("pictures", "judged on", "pictures", ",d"),
+        Column("epochs", "epochs", format="d"),
+        Column("updates", "updates", format=",d"),
+        Column("seconds", "time", "s", ",.0f"),
+        Column("device", "device"),
+        Column("machine", "machine"),
+        Column("commit", "commit"),
+        Column("method", "method"),
+    ]
+    common = {key: rows[0][key] for key in ("device", "machine", "commit", "method") if len({row[key] for row in rows}) == 1}
     return Table(
         name="trainings",
         caption=f"What was trained, profile {profile.name}. {profile.settings.note}",
-        columns=[
-            Column("training", "training"),
-            Column("run", "run"),
-            Column("network", "network"),
-            Column("seed", "seed", format="d"),
-            Column("input_side", "input", "pixels", "d"),
-            Column("train_pictures", "trained on", "pictures", ",d"),
-            Column("pictures", "judged on", "pictures", ",d"),
-            Column("epochs", "epochs", format="d"),
-            Column("updates", "updates", format=",d"),
-            Column("seconds", "time", "s", ",.0f"),
-            Column("device", "device"),
-            Column("machine", "machine"),
-            Column("commit", "commit"),
-            Column("method", "method"),
-        ],
-        rows=rows,
-        note=f"Time is that of the training alone. From reports/{profile.name}/records/TRAINING.json.",
+        columns=[column for column in columns if column.key not in common],
+        rows=[{key: value for key, value in row.items() if key not in common} for row in rows],
+        note=(
+            f"{'In all: ' if common else ''}{'; '.join(f'{key} {value}' for key, value in common.items())}{'. ' if common else ''}"
+            f"Time is that of the training alone. From reports/{profile.name}/records/TRAINING.json."
+        ),
     )
 
 
@@ -221,13 +233,12 @@ def _training_row(profile: Profile, name: str, found: Evaluation) -> Row:
     }
 
 
-def _not_run(profile: Profile, name: str, run: str, network: str, seed: int) -> Row:
-    blank: Row = dict.fromkeys(
-        ("input_side", "train_pictures", "pictures", "epochs", "updates", "seconds", "machine", "commit"), None
-    )
+def _not_run(profile: Profile, name: str) -> Row:
+    planned = profile.settings.trainings[name]
+    blank: Row = dict.fromkeys(("input_side", "train_pictures", "pictures", "epochs", "updates", "seconds", "machine", "commit", "method"))
     return blank | {
-        "training": name, "run": run, "network": network, "seed": seed,
-        "device": f"not run: `{profile.repro}`", "method": "–",
+        "training": name, "run": planned.run, "network": planned.network, "seed": planned.seed,
+        "device": f"not run: `{profile.repro}`",
     }  # fmt: skip
 
 
@@ -240,18 +251,21 @@ def provenance(profile: Profile) -> Table:
         older = min(record.provenance.method, trained.get("method", record.provenance.method)) < profile.settings.method
         rows.append(
             {
-                "record": f"records/{name}.json",
+                "record": f"{name}.json",
                 "kind": record.kind,
                 "command": "; ".join(filter(None, (trained.get("command"), record.provenance.command))),
                 "seed": seed if isinstance(seed, int) else None,
                 "commit": short(record.provenance.commit),
                 "method": f"{record.provenance.method}{' (some of it older)' if older else ''}",
                 "store": store[:12] if isinstance(store, str) else None,
-                "started": record.provenance.started,
+                "started": record.provenance.started[:16].replace("T", " "),
             }
         )
     if not rows:
         raise data.missing(profile, "records")
+    for name, stage in (("store", "prepare"), ("pca", "pca")):  # exact: any commit and machine gives the same
+        if profile.record(name).is_file():
+            rows.append(_exact(profile, name, stage))
     return Table(
         name="provenance",
         caption=f"Where every number of profile {profile.name} comes from: its records.",
@@ -268,10 +282,20 @@ def provenance(profile: Profile) -> Table:
         rows=rows,
         note=(
             "The store's identity is a hash of its pictures and labels (its first 12 digits); a commit ending in +changes "
-            f"had uncommitted code. The profile's method is {profile.settings.method}. From reports/{profile.name}/records/*.json, "
+            "had uncommitted code. Records of the pictures are exact and the same on every machine, so they name no commit. "
+            f"The profile's method is {profile.settings.method}. From reports/{profile.name}/records/*.json, "
             "where all versions and hashes stand in full."
         ),
     )
+
+
+def _exact(profile: Profile, name: str, stage: str) -> Row:
+    option = "" if profile.name == "demo" else f" --profile {profile.name}"
+    blank: Row = dict.fromkeys(("seed", "commit", "method", "started"), None)
+    return blank | {
+        "record": f"{name}.json", "kind": name,
+        "command": f"replicate {stage}{option}", "store": store_record(profile).identity[:12],
+    }  # fmt: skip
 
 
 def short(commit: str) -> str:

@@ -96,6 +96,13 @@ def run(profile: Profile, classes: int = 10, method: int = 1) -> Profile:
             profile.predictions(training).parent.mkdir(parents=True, exist_ok=True)
             kernels = np.random.default_rng(index).normal(size=(16, 3, 5, 5)).astype(np.float32)
             np.savez(profile.predictions(training), conv1=kernels)
+    split = {"pictures": 2400, "per_class": {f"c{i}": 240 for i in range(classes)}, "greyscale": 7, "cmyk": 1, "not_jpeg": 2,
+             "exif_rotated": 3, "left_out": [{"file": "train/c0/x.jpg", "reason": "truncated"}]}  # fmt: skip
+    write(profile.record("store"), {"kind": "store", "source": "drawn", "side": 56, "filter": "bilinear", "skip_broken": False,
+          "identity": "b" * 64, "classes": classes, "mean_colour": [1, 2, 3], "train": split, "val": split | {"pictures": 600}})  # fmt: skip
+    write(profile.record("pca"), {"pixels": 7526400, "mean": [120.5, 118.0, 104.0], "eigenvalues": [14830.5, 1376.0, 388.9],
+          "eigenvalues_unit": [0.22807, 0.02116, 0.00598], "standard_deviations": [121.78, 37.09, 19.72],
+          "eigenvectors": [[0.56, -0.58, -0.59], [0.71, -0.02, 0.70], [0.42, 0.82, -0.40]]})  # fmt: skip
     results = {"profile": profile.name, "source": "drawn", "baseline": "base", "groups": groups, "provenance": provenance("replicate compare")}
     write(profile.reports / "results.json", results)
     verdicts = [
@@ -107,3 +114,4 @@ def run(profile: Profile, classes: int = 10, method: int = 1) -> Profile:
     write(profile.reports / "verdicts.json",
           {"profile": profile.name, "source": "drawn", "verdicts": verdicts, "provenance": provenance("replicate compare")})  # fmt: skip
     return profile
+

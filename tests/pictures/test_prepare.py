@@ -1,0 +1,288 @@
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from replicate.errors import UserError
+from replicate.pictures import prepare as module
+from replicate.pictures import shards, sources, store
+from replicate.pictures.decode import decode
+from replicate.pictures.prepare import prepare
+from replicate.pictures.store import open_store, verify
+
+DRAWN = {"kind": "drawn", "name": "drawn", "seed": 3, "train_per_class": 4, "val_per_class": 2}
+
+
+@pytest.fixture
+def drawn(profile, monkeypatch):
+    """A drawn profile in shards of 16 pictures: three for training, two for validation."""
+    monkeypatch.setattr(store, "SHARD_PICTURES", 16)
+    ours = profile(DRAWN)
+    sources.provide(ours)
+    return ours
+
+
+@pytest.fixture
+def mine(profile, drawn, tmp_path):
+    """`mine(**parameters)`: the same pictures as a folder of the user's, in another profile."""
+    source = tmp_path / "data" / "test" / "source"
+    shutil.copytree(drawn.pictures, source)
+    return lambda **parameters: profile(**parameters)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def left_over(profile):
+    return [path.name for path in profile.store.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_a_store_holds_every_picture_with_its_class(drawn):
+    said = prepare(drawn, workers=1)
+    assert "40 training and 20 validation pictures of 10 classes at 32x32" in said
+    opened = open_store(drawn.store)
+    verify(opened)
+    assert (len(opened.train), len(opened.val), opened.side, len(opened.classes)) == (40, 20, 32, 10)
+    for split in (opened.train, opened.val):
+        pictures = split.take(range(len(split)))
+        for name, label, pixels in zip(split.names, split.labels, pictures, strict=True):
+            assert opened.classes[label] == name.split("/")[1]
+            assert np.array_equal(pixels, decode((drawn.pictures / name).read_bytes(), 32, "bilinear"))
+    assert np.bincount(opened.train.labels).tolist() == [4] * 10
+    assert sorted(path.name for path in drawn.store.iterdir()) == [
+        "manifest.json", "mean.npy", "train-00000.npy", "train-00001.npy", "train-00002.npy", "train.csv",
+        "val-00000.npy", "val-00001.npy", "val.csv",
+    ]  # fmt: skip
+    assert not left_over(drawn)
+
+
+def test_pictures_lie_in_an_order_that_mixes_the_classes(drawn):
+    prepare(drawn, workers=1)
+    split = open_store(drawn.store).train
+    assert len(set(split.labels[:16])) >= 6  # of ten; sorted by class it would be four
+    assert split.names != sorted(split.names)
+
+
+def test_take_gathers_in_any_order_across_shards(drawn):
+    prepare(drawn, workers=1)
+    split = open_store(drawn.store).train
+    everything = np.concatenate(list(split.blocks()))
+    wanted = np.random.default_rng(1).integers(0, 40, 100)
+    assert np.array_equal(split.take(wanted), everything[wanted])
+    assert split.take([]).shape == (0, 32, 32, 3)
+    for outside in ([40], [-1]):
+        with pytest.raises(IndexError):
+            split.take(outside)
+
+
+def test_the_mean_is_that_of_the_training_pictures(drawn):
+    prepare(drawn, workers=1)
+    opened = open_store(drawn.store)
+    naive = opened.train.take(range(40)).astype(np.float64).mean(axis=0)
+    assert opened.mean.dtype == np.float32
+    assert np.array_equal(opened.mean, naive.astype(np.float32))
+    record = json.loads(drawn.record("store").read_text())
+    assert record["mean_colour"] == pytest.approx(naive.mean(axis=(0, 1)), abs=1e-4)
+
+
+def test_the_record_holds_exact_content_and_no_paths_or_times(drawn, tmp_path):
+    prepare(drawn, workers=1)
+    record = json.loads(drawn.record("store").read_text())
+    opened = open_store(drawn.store)
+    assert record["identity"] == opened.identity
+    assert record["train"]["per_class"]["star-checks"] == 4 and record["val"]["pictures"] == 20
+    grey = sum(Image.open(path).mode == "L" for path in (drawn.pictures / "train").rglob("*.JPEG"))
+    assert record["train"]["greyscale"] == opened.manifest.train.greyscale == grey
+    for text in (drawn.record("store").read_text(), (drawn.store / "manifest.json").read_text()):
+        assert str(tmp_path) not in text and "20" + "26" not in text
+
+
+def test_a_second_prepare_decodes_nothing_and_changes_nothing(drawn, monkeypatch):
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
+    monkeypatch.setattr(shards, "build", lambda *_: pytest.fail("built"))
+    prepare(drawn, workers=1)
+    assert contents(drawn.store) == before
+
+
+@pytest.mark.slow
+def test_the_bytes_are_the_same_for_any_number_of_workers(drawn, monkeypatch):
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
+    shutil.rmtree(drawn.store)
+    monkeypatch.setattr(module, "FEW_PICTURES", 0)  # really start processes
+    prepare(drawn, workers=2)
+    assert contents(drawn.store) == before
+
+
+def decoded_names(monkeypatch):
+    names = []
+    read = shards._read
+    monkeypatch.setattr(shards, "_read", lambda path: names.append(path.name) or read(path))
+    return names
+
+
+def test_a_run_that_was_killed_goes_on(drawn, monkeypatch):
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
+    shutil.rmtree(drawn.store)
+    build, done = shards.build, []
+
+    def die_in_the_third(job, tick):
+        if len(done) == 2:
+            job.path.with_name(".train-00002.npy.tmp.npy").write_bytes(b"half")
+            raise KeyboardInterrupt
+        done.append(job)
+        return build(job, tick)
+
+    monkeypatch.setattr(shards, "build", die_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(drawn, workers=1)
+    assert not drawn.store.exists()
+    monkeypatch.setattr(shards, "build", build)
+    decoded = decoded_names(monkeypatch)
+    prepare(drawn, workers=1)
+    assert len(decoded) == 60 - 2 * 16
+    assert contents(drawn.store) == before
+    assert not left_over(drawn)
+
+
+@pytest.mark.parametrize("how", ["missing", "altered", "short"])
+@pytest.mark.parametrize("file", ["train-00001.npy", "val-00000.npy", "mean.npy", "train.csv"])
+def test_a_bad_file_is_named_and_made_again_alone(drawn, monkeypatch, how, file):
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
+    path = drawn.store / file
+    data = path.read_bytes()
+    kept = {other.name: other.stat().st_ino for other in drawn.store.glob("*-*.npy") if other.name != file}
+    path.unlink()
+    if how == "altered":
+        path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+    elif how == "short":
+        path.write_bytes(data[:-5])
+    with pytest.raises(UserError, match=rf"{file}.*replicate prepare --profile test") as error:
+        verify(open_store(drawn.store))
+    assert "\n" not in str(error.value)
+    if how != "altered" and file != "train.csv":
+        with pytest.raises(UserError, match=file):  # without reading anything
+            open_store(drawn.store)
+    decoded = decoded_names(monkeypatch)
+    prepare(drawn, workers=1)
+    assert len(decoded) == (16 if "-" in file else 0)
+    assert contents(drawn.store) == before
+    assert {name: (drawn.store / name).stat().st_ino for name in kept} == kept
+
+
+def test_a_manifest_with_an_unknown_key_or_no_store_is_one_line(drawn):
+    with pytest.raises(UserError, match="no store there"):
+        open_store(drawn.store)
+    prepare(drawn, workers=1)
+    path = drawn.store / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": 1}))
+    with pytest.raises(UserError, match="colour: unknown key"):
+        open_store(drawn.store)
+
+
+def test_other_parameters_make_another_store(mine, monkeypatch):
+    identities = set()
+    for parameters in ({}, {"side": 40}, {"filter": "bicubic"}, {"skip_broken": True}):
+        ours = mine(**parameters)
+        prepare(ours, workers=1)
+        opened = open_store(ours.store)
+        verify(opened)
+        assert opened.side == parameters.get("side", 32)
+        identities.add(opened.identity)
+    assert len(identities) == 4
+
+
+def spoil(source):
+    """Six files that cannot be read, in several classes; returns what must be said of each."""
+    train, val = source / "train", source / "val"
+    whole = (train / "disc-checks" / "disc-checks_00001.JPEG").read_bytes()
+    (train / "disc-checks" / "disc-checks_00001.JPEG").write_bytes(whole[: len(whole) // 2])
+    (train / "ring-checks" / "empty.png").write_bytes(b"")
+    (train / "ring-checks" / "text.jpg").write_bytes(b"not a picture at all")
+    (train / "star-checks" / "gone.JPEG").symlink_to("nowhere")
+    (train / "star-checks" / "long.png").write_bytes(png(Image.new("1", (60_000, 3_000))))
+    (val / "disc-checks" / "cut.gif").write_bytes(png(Image.new("L", (50, 50)))[:60])
+    return {
+        "train/disc-checks/disc-checks_00001.JPEG": "truncated",
+        "train/ring-checks/empty.png": "empty file",
+        "train/ring-checks/text.jpg": "not a picture",
+        "train/star-checks/gone.JPEG": "cannot be opened: No such file",
+        "train/star-checks/long.png": "too large: 60000x3000",
+        "val/disc-checks/cut.gif": "",
+    }
+
+
+def png(image):
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def test_pictures_that_cannot_be_read_are_all_named_and_stop_it(mine, capsys):
+    ours = mine()
+    prepare(ours, workers=1)
+    before, record = contents(ours.store), ours.record("store").read_text()
+    reasons = spoil(ours.source)
+    with pytest.raises(UserError, match=r"^6 of 65 pictures cannot be read .*skip_broken: true in pipelines/test/params.yaml$"):
+        prepare(ours, workers=1)
+    said = capsys.readouterr().err
+    for name, reason in reasons.items():
+        assert f"{ours.source / name}: {reason}" in said
+    assert contents(ours.store) == before and ours.record("store").read_text() == record
+    verify(open_store(ours.store))
+
+
+def test_skip_broken_leaves_them_out_and_lists_them(mine):
+    ours = mine(skip_broken=True)
+    reasons = spoil(ours.source)
+    said = prepare(ours, workers=1)
+    opened = open_store(ours.store)
+    verify(opened)
+    assert (len(opened.train), len(opened.val)) == (39, 20)
+    left_out = opened.manifest.train.left_out + opened.manifest.val.left_out
+    assert {picture.file for picture in left_out} == set(reasons)
+    assert not set(reasons) & set(opened.train.names + opened.val.names)
+    assert all(name in said for name in reasons)
+    pictures = opened.train.take(range(39))
+    for name, pixels in zip(opened.train.names, pictures, strict=True):
+        assert np.array_equal(pixels, decode((ours.source / name).read_bytes(), 32, "bilinear"))
+    with pytest.raises(UserError, match="6 of 65"):  # and the parameter alone decides
+        prepare(mine(skip_broken=False), workers=1)
+
+
+def test_a_class_of_which_nothing_can_be_read(mine):
+    ours = mine(skip_broken=True)
+    for path in (ours.source / "val" / "star-checks").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(UserError, match="val/star-checks: none of its pictures can be read"):
+        prepare(ours, workers=1)
+    assert not ours.store.exists()
+
+
+def test_kinds_of_files_are_counted(mine):
+    ours = mine()
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    folder = ours.source / "val" / "disc-checks"
+    base = Image.open(folder / "disc-checks_00000.JPEG").convert("RGB")
+    base.save(folder / "a.JPEG", exif=exif)
+    base.convert("CMYK").save(folder / "b.JPEG")
+    (folder / "c.JPEG").write_bytes(png(base.convert("L")))
+    before = Image.open(folder / "a.JPEG").size
+    prepare(ours, workers=1)
+    val = open_store(ours.store).manifest.val
+    grey = sum(Image.open(path).mode == "L" for path in (ours.source / "val").rglob("*.JPEG"))
+    assert (val.pictures, val.exif_rotated, val.cmyk, val.not_jpeg, val.greyscale) == (23, 1, 1, 1, grey)
+    assert Image.open(folder / "a.JPEG").size == before
+
+
+def test_no_pictures_yet(profile):
+    with pytest.raises(UserError, match="replicate source --profile test"):
+        prepare(profile(DRAWN))
