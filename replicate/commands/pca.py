@@ -2,19 +2,20 @@
 
 import click
 
+from replicate.commands.options import open_profile, profile_option
+
 
 @click.command()
-@click.option("--profile", default="demo", show_default=True, help="Which pipeline.")
-def pca(profile: str) -> None:
+@profile_option
+def pca(profile_name: str) -> None:
     """Principal components of the colours of all training pixels, for the colour noise (section 4.1).
 
     Writes the 3x3 covariance of the RGB values, its eigenvalues (in grey levels squared on 0..255, and for pixels
     in [0, 1]) and its eigenvectors to data/PROFILE/pca.json.
     """
-    from replicate import settings
     from replicate.pictures import pca as stage
 
-    found = stage.compute(settings.load(profile))
+    found = stage.compute(open_profile(profile_name))
     deviations = ", ".join(f"{value:.1f}" for value in found.standard_deviations)
     click.echo(f"{found.pixels} pixels; standard deviations along the components: {deviations} grey levels")
 

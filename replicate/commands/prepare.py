@@ -2,11 +2,13 @@
 
 import click
 
+from replicate.commands.options import open_profile, profile_option
+
 
 @click.command()
-@click.option("--profile", default="demo", show_default=True, help="Which pipeline.")
+@profile_option
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes; one per core if not given.")
-def prepare(profile: str, workers: int | None) -> None:
+def prepare(profile_name: str, workers: int | None) -> None:
     """Turn photographs into the store that trainings read (section 2).
 
     Each picture is resized so that its shorter side is `pictures.side` (256 in the paper), and its central square
@@ -14,10 +16,9 @@ def prepare(profile: str, workers: int | None) -> None:
     listed, and stop it unless `pictures.skip_broken` is true. It goes on where it was interrupted, and makes only
     those parts of a store again that are missing or altered.
     """
-    from replicate import settings
     from replicate.pictures import prepare as stage
 
-    click.echo(stage.prepare(settings.load(profile), workers))
+    click.echo(stage.prepare(open_profile(profile_name), workers))
 
 
 command = prepare

@@ -2,10 +2,12 @@
 
 import click
 
+from replicate.commands.options import open_profile, profile_option
+
 
 @click.command()
-@click.option("--profile", default="demo", show_default=True, help="Which pipeline.")
-def source(profile: str) -> None:
+@profile_option
+def source(profile_name: str) -> None:
     """Provide the pictures of a profile (section 2): draw them, unpack them, or check a folder of yours.
 
     \b
@@ -18,10 +20,9 @@ def source(profile: str) -> None:
 
     What you put at data/PROFILE/source is only ever read.
     """
-    from replicate import settings
     from replicate.pictures import sources
 
-    click.echo(sources.provide(settings.load(profile)))
+    click.echo(sources.provide(open_profile(profile_name)))
 
 
 command = source

@@ -20,6 +20,7 @@ from torch.nn import functional
 Filter = Literal["bilinear", "bicubic"]
 
 MAX_PIXELS = 178_956_970  # where Pillow refuses a picture as a decompression bomb
+TOO_LARGE = f"too large: more than {MAX_PIXELS} pixels"
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no EPS or PDF, which run a program
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 
@@ -79,8 +80,8 @@ def read_header(data: bytes) -> Header:
     if data.startswith(b"\xff\xd8\xff"):
         try:
             height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        except ValueError:
-            pass  # an unusual one; Pillow may know it
+        except (ValueError, KeyError):
+            pass  # an unusual or damaged one; Pillow may know it
         else:
             _check_size(width, height)
             return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _rotated(data))
@@ -103,7 +104,7 @@ def _rotated(data: bytes) -> bool:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BrokenPicture(f"too large: {width}x{height} pixels, the limit is {MAX_PIXELS} in all")
+        raise BrokenPicture(TOO_LARGE)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -112,7 +113,7 @@ def _open(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
-        raise BrokenPicture(f"too large: the limit is {MAX_PIXELS} pixels in all") from None
+        raise BrokenPicture(TOO_LARGE) from None
     except MemoryError:
         raise
     except Exception:  # Pillow's readers raise nearly anything on damaged bytes

@@ -75,7 +75,7 @@ def draw(folder: Path, seed: int, train_per_class: int, val_per_class: int) -> N
     counts = {"train": train_per_class, "val": val_per_class}
     with (
         new_folder(folder) as temporary,
-        tqdm(total=len(CLASSES) * sum(counts.values()), desc="draw", unit=" pictures") as bar,
+        tqdm(total=len(CLASSES) * sum(counts.values()), desc="draw", unit=" pictures", disable=None) as bar,
     ):
         for split, count in counts.items():
             for label, name in enumerate(CLASSES):

@@ -186,7 +186,7 @@ def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
 
     pictures = sum(len(job.names) for job in jobs)
     workers = min(workers or _cores(), len(jobs))
-    with tqdm(total=pictures, desc="prepare", unit=" pictures") as bar:
+    with tqdm(total=pictures, desc="prepare", unit=" pictures", disable=None) as bar:
         if workers == 1 or pictures < FEW_PICTURES:
             threads = torch.get_num_threads()
             shards.one_thread()

@@ -45,7 +45,7 @@ def recode_folder(published: Path, folder: Path) -> int:
     names = [name for split in SPLITS for name, _, _ in listing.pictures[split]]
     for parent in sorted({Path(name).parent for name in names}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
-    for name in tqdm(names, desc="recode", unit=" pictures"):
+    for name in tqdm(names, desc="recode", unit=" pictures", disable=None):
         try:
             (folder / name).write_bytes(recode((published / name).read_bytes()))
         except (OSError, SyntaxError, ValueError) as error:

@@ -215,7 +215,7 @@ def copy(source: Path, folder: Path) -> None:
     names = [name for split in SPLITS for name, _, _ in listing.pictures[split]]
     for parent in sorted({Path(name).parent for name in names}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
-    for name in tqdm(names, desc="copy", unit=" pictures"):
+    for name in tqdm(names, desc="copy", unit=" pictures", disable=None):
         shutil.copyfile(source / name, folder / name)
 
 
@@ -223,7 +223,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpacks `imagenette2/{train,val}/<class>/<picture>` as `folder/{train,val}/…`; any other member is refused."""
     try:
         with tarfile.open(archive, "r:xz") as tar:
-            for member in tqdm(tar, desc=archive.name, unit=" files"):
+            for member in tqdm(tar, desc=archive.name, unit=" files", disable=None):
                 parts = Path(member.name).parts
                 expected = parts[:1] == (IMAGENETTE,) and parts[1:2] in ((), ("train",), ("val",)) and ".." not in parts
                 if not expected or not (member.isfile() and len(parts) == 4 or member.isdir() and len(parts) < 4):

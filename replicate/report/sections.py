@@ -3,15 +3,14 @@
 import csv
 from dataclasses import dataclass, field
 
-from replicate.paper import claims
 from replicate.networks import count, load, totals
+from replicate.paper import claims
 from replicate.report import data, figures
 from replicate.report.figures import Log, Point
 from replicate.report.table import Table
 from replicate.report.tables import build
 from replicate.report.tables_pictures import pca_record
 from replicate.settings import Profile
-
 
 KERNEL_CLAIMS = ("fig3-variety", "fig3-gpu-specialisation")  # what the page quotes beside the kernels
 
@@ -67,16 +66,15 @@ def _about(profile: Profile) -> Section:
         "about",
         "What this is",
         [
-            "In 2012 Krizhevsky, Sutskever and Hinton trained a convolutional network of eight layers, split over two "
-            "graphics cards, to name what photographs show; it is now called AlexNet. This suite rebuilds their network "
-            "from the paper's text, trains it and variants that lack one ingredient each, and holds the paper's statements "
-            "against what can be derived or measured.",
-            f"This page is of the profile {profile.name}: {len(settings.trainings)} trainings on the pictures "
+            ("In 2012 Krizhevsky, Sutskever and Hinton described a convolutional network that names what photographs show; it "
+            "is now called AlexNet. This suite rebuilds it from the paper's text, trains it and variants that lack one "
+            "ingredient each, and holds the paper's statements against what can be derived or measured."),
+            (f"This page is of the profile {profile.name}: {len(settings.trainings)} trainings on the pictures "
             f"{settings.source.name!r}, at {settings.recipe.crop} pixels a side. Everything on it was made by `{profile.repro}` "
-            "and comes from the files named under each part; nothing was typed in.",
-            "An error is the share of validation pictures that a network got wrong: top-1 if the right class was not its "
+            "and comes from the files named under each part; nothing was typed in."),
+            ("An error is the share of validation pictures that a network got wrong: top-1 if the right class was not its "
             "first answer, top-5 if it was not among its first five. A training is one network trained once from one seed; "
-            "trainings that differ in nothing but the seed form a group, and n is how many there are.",
+            "trainings that differ in nothing but the seed form a group, and n is how many there are."),
         ],
         records=[str(profile.params_file.relative_to(profile.root))],
     )
@@ -87,8 +85,8 @@ def _score(profile: Profile) -> Section:
         "score",
         "The score",
         [
-            "Each statement of the paper is judged by one rule. What was merely built as the paper states it is no evidence "
-            "and is counted apart; what was not run counts for nothing."
+            ("Each statement of the paper is judged by one rule. What was merely built as the paper states it is no evidence "
+            "and is counted apart; what was not run counts for nothing.")
         ],
         [build("score", profile=profile)],
         records=[data.verdicts_origin(profile)],
@@ -115,16 +113,16 @@ def _errors(profile: Profile) -> Section:
         "errors",
         "Errors",
         [
-            "One view is the centre of the picture; ten views are its corners and centre and their mirror images, whose "
-            "answers are averaged. An ensemble averages the answers of a group's trainings."
+            ("One view is the centre of the picture; ten views are its corners and centre and their mirror images, whose "
+            "answers are averaged. An ensemble averages the answers of a group's trainings.")
         ],
         [build("errors", profile=profile)],
         [
             Figure(
                 "error-curves",
-                f"Error on the training pictures held out, after each epoch (%), one panel a group; {grey}.",
+                f"Top-1 error on the training pictures held out, after each epoch (%), one panel a group; {grey}.",
                 figures.draw("error-curves", figures.curves, logs, found.baseline, "held_out_error",
-                             "top-1 error on held-out pictures (%)", chance),
+                             "held-out error (%)", chance),
             ),
             Figure(
                 "loss-curves",
@@ -157,8 +155,8 @@ def _ablations(profile: Profile) -> Section:
         "ablations",
         "What each ingredient is worth",
         [
-            "Each group differs from the baseline in the one thing that its row names. With one training on a side there is "
-            "no interval: chance alone (other initial weights, another order of pictures) moves the error too."
+            ("Each group differs from the baseline in the one thing that its row names. With one training on a side there is "
+            "no interval: chance alone (other initial weights, another order of pictures) moves the error too.")
         ],
         [build("ablations", profile=profile)],
         [
@@ -189,8 +187,8 @@ def _kernels(profile: Profile) -> Section:
     return Section(
         "kernels",
         title,
-        ["The kernels of the first convolution as little colour pictures, arranged as in the paper's Figure 3: one tower "
-         "above the other. Nothing was counted in them; look for yourself.", *statements],
+        [("The kernels of the first convolution as little colour pictures, arranged as in the paper's Figure 3: one tower "
+         "above the other. Nothing was counted in them; look for yourself."), *statements],
         figures=[
             Figure(
                 "kernels",
@@ -212,8 +210,8 @@ def _arithmetic() -> Section:
         "arithmetic",
         "The paper's network, counted",
         [
-            "These numbers follow from the description of the network alone: no training, no measurement, the same on every "
-            "machine. A multiply-accumulate (MAC) is one multiplication and one addition."
+            ("These numbers follow from the description of the network alone: no training, no measurement, the same on every "
+            "machine. A multiply-accumulate (MAC) is one multiplication and one addition.")
         ],
         [build("params", network="paper"), build("flops", network="paper"), build("shapes", network="paper")],
         [
@@ -289,8 +287,8 @@ def _provenance(profile: Profile) -> Section:
         "provenance",
         "Where every number comes from",
         [
-            "A record is a small file with one measurement, and with what is needed to make it again: the command, the seed, "
-            "the commit of the code and the identity of the pictures."
+            ("A record is a small file with one measurement, and with what is needed to make it again: the command, the seed, "
+            "the commit of the code and the identity of the pictures.")
         ],
         [build("provenance", profile=profile)],
         records=[f"reports/{profile.name}/records/*.json"],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from replicate.evidence.measures_arithmetic import ARITHMETIC
 from replicate.evidence.measures_settings import NETWORK
-from replicate.evidence.shown import shown
+from replicate.evidence.shown import said, shown
 from replicate.evidence.tolerance import within
 from replicate.networks import load
 from replicate.paper import claims
@@ -40,6 +40,6 @@ def shape_claims() -> list[ShapeClaim]:
         here = ARITHMETIC[name](**arguments) if derived else NETWORK[name](network, **arguments)
         agrees = within(claim.tolerance, claim.value, here)
         found.append(
-            ShapeClaim(claim.id, claim.says, shown(claim.value, claim.unit), shown(here, claim.unit), agrees, not agrees and not derived)
+            ShapeClaim(claim.id, claim.says, said(claim), shown(here, claim.unit), agrees, not agrees and not derived)
         )
     return found

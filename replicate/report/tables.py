@@ -28,10 +28,10 @@ TABLES = {
     "score": Entry("tables_claims", "How many of the paper's statements got which verdict", "profile"),
     "claims": Entry("tables_claims", "Every statement of the paper with its verdict", "profile"),
     "departures": Entry("tables_claims", "What a profile does otherwise than the paper", "profile"),
-    "trainings": Entry("tables_results", "What was trained, where and for how long", "profile"),
+    "trainings": Entry("tables_runs", "What was trained, where and for how long", "profile"),
     "errors": Entry("tables_results", "Top-1 and top-5 error of every training, group and ensemble", "profile"),
     "ablations": Entry("tables_results", "Every group against the baseline, and what the paper says", "profile"),
-    "provenance": Entry("tables_results", "The command, seed, commit and pictures behind every record", "profile"),
+    "provenance": Entry("tables_runs", "The command, seed, commit and pictures behind every record", "profile"),
     "data": Entry("tables_pictures", "The pictures: how many, of what kind, what was left out", "profile"),
     "pca": Entry("tables_pictures", "Principal components of the training pixels", "profile"),
 }

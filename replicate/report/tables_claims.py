@@ -18,7 +18,7 @@ MEANINGS = {
     "built as stated": ("counted apart", "our network or recipe follows the statement, which proves nothing"),
     "cited": ("no evidence", "somebody else's result, quoted by the paper"),
     "cannot be checked": ("no evidence", "nothing that could be run would tell"),
-    "not run": ("no evidence", "could be run, and was not"),
+    "not run": ("no evidence", "needs data, a run or a measure that is not here; the table of statements says which"),
 }
 
 

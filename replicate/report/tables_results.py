@@ -1,71 +1,66 @@
-"""Tables of what was trained and measured: errors, ablations, trainings, where every number comes from."""
+"""Tables of what was measured: errors, and every ingredient against the baseline."""
 
 from replicate.evidence.results import Group, Results
 from replicate.networks import load
-from replicate.records import Evaluation
 from replicate.report import data
 from replicate.report.paper_says import claims_on, errors_of_paper, figure
-from replicate.report.tables_pictures import store_record
 from replicate.report.table import Column, Row, Table, Value
 from replicate.settings import Profile
 
-VIEWS = {"centre": "centre", "ten": "ten"}
+VIEWS = ("centre", "ten")
 POINTS = ".2f"
 ENOUGH_SEEDS = 3  # below that an interval says little and a verdict nothing
 
 
 def errors(profile: Profile) -> Table:
-    """Top-1 and top-5 error of every training, group and ensemble."""
+    """Top-1 and top-5 error of every training, group and ensemble; top-1 alone where five classes or fewer leave no more."""
     found = data.results(profile)
+    shown = [e for e in ("top1", "top5") if any(f"ten.{e}" in group.errors for group in found.groups.values())]
     rows: list[Row] = []
     for name, group in found.groups.items():
+        n = len(group.seeds)
         for index, training in enumerate(group.trainings):
             one = {key: estimate.values[index] for key, estimate in group.errors.items()}
-            rows += [_error_row(training, "one training", views, 1, one) for views in VIEWS]
-        if len(group.seeds) > 1:
+            rows += [_error_row(shown, training, "one training", views, 1, one) for views in VIEWS]
+        if n > 1:
             mean = {key: estimate.mean for key, estimate in group.errors.items()}
-            rows += [_error_row(name, "mean of trainings", views, len(group.seeds), mean, group) for views in VIEWS]
-            rows += [_error_row(name, "ensemble", views, len(group.seeds), group.ensemble) for views in VIEWS]
+            rows += [_error_row(shown, name, "mean of trainings", views, n, mean, group) for views in VIEWS]
+            rows += [_error_row(shown, name, "ensemble", views, n, group.ensemble) for views in VIEWS]
     paper = errors_of_paper()
-    rows += [_error_row("the paper", f"{place} ({claim})", views, None, figures) for claim, place, views, figures in paper]
+    rows += [_error_row(shown, "the paper", f"{place} ({claim})", views, None, said) for claim, place, views, said in paper]
     columns = [
         Column("what", "training or group"),
         Column("kind", "what it is"),
         Column("views", "views"),
         Column("n", "n", "trainings", "d"),
     ]
-    for key in ("top1", "top5"):
-        head = f"top-{key[-1]}"
+    for error in shown:
+        head = f"top-{error[-1]}"
         columns += [
-            Column(key, f"{head} error", "%", POINTS),
-            Column(f"{key}_sd", f"{head} s.d.", "points", POINTS),
-            Column(f"{key}_low", f"{head} from", "%", POINTS),
-            Column(f"{key}_high", f"{head} to", "%", POINTS),
+            Column(error, f"{head} error", "%", POINTS),
+            Column(f"{error}_sd", f"{head} s.d.", "points", POINTS),
+            Column(f"{error}_low", f"{head} from", "%", POINTS),
+            Column(f"{error}_high", f"{head} to", "%", POINTS),
         ]
-    table = Table(
+    return Table(
         name="errors",
         caption=f"Error on the validation pictures, profile {profile.name} ({found.source}). {profile.settings.note}",
         columns=columns,
         rows=rows,
         note=f"From and to: 95 % t interval of the mean over trainings. {_chance(found)} {_paper_note(bool(paper))}{_origin(profile)}",
-    )
-    ours = [row for row in rows if row["what"] != "the paper"]
-    if all(row["top5"] is None for row in ours):  # five classes or fewer
-        rows = [{key: value for key, value in row.items() if not key.startswith("top5")} for row in rows]
-        table = Table(table.name, table.caption, [c for c in columns if not c.key.startswith("top5")], rows, table.note)
-    return table.without_empty("top1_sd", "top1_low", "top1_high", "top5_sd", "top5_low", "top5_high")
+    ).without_empty(*(f"{error}_{part}" for error in shown for part in ("sd", "low", "high")))
 
 
 def _error_row(
-    what: str, kind: str, views: str, n: int | None, figures: dict[str, float], spread: Group | None = None
+    shown: list[str], what: str, kind: str, views: str, n: int | None, figures: dict[str, float], spread: Group | None = None
 ) -> Row:
-    row: dict[str, Value] = {"what": what, "kind": kind, "views": VIEWS.get(views, views), "n": n}
-    for key in ("top1", "top5"):
-        estimate = spread.errors.get(f"{views}.{key}") if spread else None
-        row[key] = figures.get(f"{views}.{key}")
-        row[f"{key}_sd"] = estimate.sd if estimate else None
-        row[f"{key}_low"] = estimate.low if estimate else None
-        row[f"{key}_high"] = estimate.high if estimate else None
+    row: dict[str, Value] = {"what": what, "kind": kind, "views": views, "n": n}
+    for error in shown:
+        estimate = spread.errors.get(f"{views}.{error}") if spread else None
+        row[error] = figures.get(f"{views}.{error}")
+        row[f"{error}_sd"] = estimate.sd if estimate else None
+        row[f"{error}_low"] = estimate.low if estimate else None
+        row[f"{error}_high"] = estimate.high if estimate else None
     return row
 
 
@@ -175,133 +170,6 @@ def _weight(profile: Profile, n: int) -> str:
         return f"{n} seeds"
     short = "short " if profile.settings.recipe.schedule.rule == "fixed" else ""
     return f"one {short}run, no evidence" if n == 1 else f"{n} {short}runs, no evidence"
-
-
-def trainings(profile: Profile) -> Table:
-    """What was run: every training with its size, machine and time. What all have in common stands in the note."""
-    done = data.evaluations(profile)
-    rows = [
-        _training_row(profile, name, done[name][0]) if name in done else _not_run(profile, name)
-        for name in profile.settings.trainings
-    ]
-    columns = [
-        Column("training", "training"),
-        Column("run", "run"),
-        Column("network", "network"),
-        Column("seed", "seed", format="d"),
-        Column("input_side", "input", "pixels", "d"),
-        Column("train_pictures", "trained on", "pictures", ",d"),
-        Column("pictures", "judged on", "pictures", ",d"),
-        Column("epochs", "epochs", format="d"),
-        Column("updates", "updates", format=",d"),
-        Column("seconds", "time", "s", ",.0f"),
-        Column("device", "device"),
-        Column("machine", "machine"),
-        Column("commit", "commit"),
-        Column("method", "method"),
-    ]
-    common = {key: rows[0][key] for key in ("device", "machine", "commit", "method") if len({row[key] for row in rows}) == 1}
-    return Table(
-        name="trainings",
-        caption=f"What was trained, profile {profile.name}. {profile.settings.note}",
-        columns=[column for column in columns if column.key not in common],
-        rows=[{key: value for key, value in row.items() if key not in common} for row in rows],
-        note=(
-            f"{'In all: ' if common else ''}{'; '.join(f'{key} {value}' for key, value in common.items())}{'. ' if common else ''}"
-            f"Time is that of the training alone. From reports/{profile.name}/records/TRAINING.json."
-        ),
-    )
-
-
-def _training_row(profile: Profile, name: str, found: Evaluation) -> Row:
-    old = found.trained.method < profile.settings.method
-    return {
-        "training": name,
-        "run": found.run,
-        "network": found.network,
-        "seed": found.seed,
-        "input_side": found.input_side,
-        "train_pictures": found.train_pictures,
-        "pictures": found.pictures,
-        "epochs": found.epochs,
-        "updates": found.updates,
-        "seconds": found.trained.seconds,
-        "device": f"{found.trained.device}, {found.trained.threads} threads",
-        "machine": found.trained.machine,
-        "commit": short(found.trained.commit),
-        "method": f"{found.trained.method} (older than the profile's {profile.settings.method})" if old else str(found.trained.method),
-    }
-
-
-def _not_run(profile: Profile, name: str) -> Row:
-    planned = profile.settings.trainings[name]
-    blank: Row = dict.fromkeys(("input_side", "train_pictures", "pictures", "epochs", "updates", "seconds", "machine", "commit", "method"))
-    return blank | {
-        "training": name, "run": planned.run, "network": planned.network, "seed": planned.seed,
-        "device": f"not run: `{profile.repro}`",
-    }  # fmt: skip
-
-
-def provenance(profile: Profile) -> Table:
-    """Where every number comes from: record by record, what would make it again."""
-    rows: list[Row] = []
-    for name, record in data.records(profile).items():
-        seed, store = record.values.get("seed"), record.values.get("store_identity")
-        trained = record.values.get("trained") or {}
-        older = min(record.provenance.method, trained.get("method", record.provenance.method)) < profile.settings.method
-        rows.append(
-            {
-                "record": f"{name}.json",
-                "kind": record.kind,
-                "command": "; ".join(filter(None, (trained.get("command"), record.provenance.command))),
-                "seed": seed if isinstance(seed, int) else None,
-                "commit": short(record.provenance.commit),
-                "method": f"{record.provenance.method}{' (some of it older)' if older else ''}",
-                "store": store[:12] if isinstance(store, str) else None,
-                "started": record.provenance.started[:16].replace("T", " "),
-            }
-        )
-    if not rows:
-        raise data.missing(profile, "records")
-    for name, stage in (("store", "prepare"), ("pca", "pca")):  # exact: any commit and machine gives the same
-        if profile.record(name).is_file():
-            rows.append(_exact(profile, name, stage))
-    return Table(
-        name="provenance",
-        caption=f"Where every number of profile {profile.name} comes from: its records.",
-        columns=[
-            Column("record", "record"),
-            Column("kind", "kind"),
-            Column("command", "commands"),
-            Column("seed", "seed", format="d"),
-            Column("commit", "commit"),
-            Column("method", "method"),
-            Column("store", "store identity"),
-            Column("started", "started", "UTC"),
-        ],
-        rows=rows,
-        note=(
-            "The store's identity is a hash of its pictures and labels (its first 12 digits); a commit ending in +changes "
-            "had uncommitted code. Records of the pictures are exact and the same on every machine, so they name no commit. "
-            f"The profile's method is {profile.settings.method}. From reports/{profile.name}/records/*.json, "
-            "where all versions and hashes stand in full."
-        ),
-    )
-
-
-def _exact(profile: Profile, name: str, stage: str) -> Row:
-    option = "" if profile.name == "demo" else f" --profile {profile.name}"
-    blank: Row = dict.fromkeys(("seed", "commit", "method", "started"), None)
-    return blank | {
-        "record": f"{name}.json", "kind": name,
-        "command": f"replicate {stage}{option}", "store": store_record(profile).identity[:12],
-    }  # fmt: skip
-
-
-def short(commit: str) -> str:
-    """A commit as people write it, keeping the mark of uncommitted changes."""
-    head, plus, _ = commit.partition("+")
-    return head[:10] + ("+changes" if plus else "")
 
 
 def _origin(profile: Profile) -> str:

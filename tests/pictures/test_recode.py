@@ -41,7 +41,8 @@ def test_the_sample_becomes_the_bytes_of_the_recoded_set():
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((480, 320), (288, 256)), ((320, 700), (256, 288)), ((340, 320), (272, 256)), ((320, 320), (256, 256))]
+    ("size", "expected"),
+    [((480, 320), (288, 256)), ((320, 700), (256, 288)), ((340, 320), (272, 256)), ((320, 320), (256, 256))],
 )
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_sizes_and_modes(size, expected, mode):

@@ -36,18 +36,23 @@ def write(path: Path, value: object) -> None:
     path.write_text(value if isinstance(value, str) else json.dumps(value))
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory is a clone without any results; the profiles are demo and photos."""
+def make_clone(folder: Path) -> Path:
+    """A clone without any results; its profiles are demo and photos."""
     params = yaml.safe_load((CLONE / "params.yaml").read_text())
     params["trainings"] = {
         f"{group}-{seed}": {"run": "no-crops" if group == "no-crops" else "base", "network": NETWORKS[group], "seed": seed}
         for group, seeds in SEEDS.items()
         for seed in seeds
     }
-    write(tmp_path / "params.yaml", yaml.safe_dump(params))
-    write(tmp_path / "pipelines" / "photos" / "params.yaml", yaml.safe_dump(params))
-    monkeypatch.chdir(tmp_path)
+    write(folder / "params.yaml", yaml.safe_dump(params))
+    write(folder / "pipelines" / "photos" / "params.yaml", yaml.safe_dump(params))
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a clone without any results."""
+    monkeypatch.chdir(make_clone(tmp_path))
     return tmp_path
 
 
@@ -55,6 +60,22 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def profile(clone: Path) -> Profile:
     """The demo of the clone, as it is after its pipeline ran, with ten classes."""
     return run(settings.load("demo"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """Such a profile, made once: for tests that only read it."""
+    root = make_clone(tmp_path_factory.mktemp("finished"))
+    params = settings.Settings.model_validate(yaml.safe_load((root / "params.yaml").read_text()))
+    return run(Profile("demo", root, params))
+
+
+@pytest.fixture(scope="session")
+def built(finished: Profile) -> Path:
+    """Its page."""
+    from replicate.report.page import build
+
+    return build(finished)
 
 
 def run(profile: Profile, classes: int = 10, method: int = 1) -> Profile:
