@@ -5,8 +5,6 @@ kernel for the CPU, several times faster, which reads like the equation. Both ar
 `fastmath` lets the compiler reorder sums, so two machines may differ in the last bit.
 """
 
-from math import ceil
-
 import numba
 import numpy as np
 import torch
@@ -25,15 +23,23 @@ def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, t
     return x * (k + alpha * window).pow(-beta).reshape(n, c, h, w)
 
 
-@numba.njit(fastmath=True, inline="always")
-def _power(s, beta):
+COMPILED = {"fastmath": True, "error_model": "numpy", "cache": True}  # Python's check for division by zero is no vector code
+
+
+@numba.njit(inline="always", **COMPILED)
+def _power(s, beta, out):
+    """out = s^-β; the paper's β of 3/4 is two square roots and a division."""
+    one = s.dtype.type(1)
     if beta == 0.75:
-        r = 1 / np.sqrt(s)
-        return r * np.sqrt(r)
-    return s**-beta
+        for c in range(s.size):
+            r = one / np.sqrt(s[c])
+            out[c] = r * np.sqrt(r)
+    else:
+        for c in range(s.size):
+            out[c] = s[c] ** -beta
 
 
-@numba.njit(fastmath=True, inline="always")
+@numba.njit(inline="always", **COMPILED)
 def _window(padded, out):
     """out[c] = padded[c] + … + padded[c + size - 1]: one pass over the maps for each neighbour."""
     out[:] = 0
@@ -42,42 +48,49 @@ def _window(padded, out):
             out[c] += padded[c + j]
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
+@numba.njit(parallel=True, **COMPILED)
 def _forward(x, y, half, alpha, beta, k, maps):
     positions, channels = x.shape
-    for chunk in numba.prange(int(ceil(positions / ROWS))):
+    for chunk in numba.prange((positions + ROWS - 1) // ROWS):
         squares = np.zeros(maps + 2 * half, x.dtype)
         s = np.empty(maps, x.dtype)
+        power = np.empty(maps, x.dtype)
         for p in range(chunk * ROWS, min(positions, (chunk + 1) * ROWS)):
             for first in range(0, channels, maps):
+                a, b = x[p, first : first + maps], y[p, first : first + maps]
                 for c in range(maps):
-                    squares[half + c] = x[p, first + c] * x[p, first + c]
+                    squares[half + c] = a[c] * a[c]
                 _window(squares, s)
                 for c in range(maps):
-                    y[p, first + c] = x[p, first + c] * _power(k + alpha * s[c], beta)
+                    s[c] = k + alpha * s[c]
+                _power(s, beta, power)
+                for c in range(maps):
+                    b[c] = a[c] * power[c]
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _backward(x, g, dx, half, alpha, beta, k, maps):
-    """dx_i = g_i s_i^-β - 2αβ x_i Σ_j g_j x_j s_j^(-β-1), with s = k + α Σ x² worked out again from x."""
+@numba.njit(parallel=True, **COMPILED)
+def _backward(x, g, dx, half, alpha, beta, k, factor, maps):
+    """dx_i = g_i s_i^-β - 2αβ x_i Σ_j g_j x_j s_j^(-β-1), with s = k + α Σ x² worked out again from x; factor = 2αβ."""
     positions, channels = x.shape
-    for chunk in numba.prange(int(ceil(positions / ROWS))):
+    for chunk in numba.prange((positions + ROWS - 1) // ROWS):
         squares = np.zeros(maps + 2 * half, x.dtype)
         inner = np.zeros(maps + 2 * half, x.dtype)
         s = np.empty(maps, x.dtype)
         power = np.empty(maps, x.dtype)
         for p in range(chunk * ROWS, min(positions, (chunk + 1) * ROWS)):
             for first in range(0, channels, maps):
+                a, b, out = x[p, first : first + maps], g[p, first : first + maps], dx[p, first : first + maps]
                 for c in range(maps):
-                    squares[half + c] = x[p, first + c] * x[p, first + c]
+                    squares[half + c] = a[c] * a[c]
                 _window(squares, s)
                 for c in range(maps):
                     s[c] = k + alpha * s[c]
-                    power[c] = _power(s[c], beta)
-                    inner[half + c] = g[p, first + c] * x[p, first + c] * power[c] / s[c]
+                _power(s, beta, power)
+                for c in range(maps):
+                    inner[half + c] = b[c] * a[c] * power[c] / s[c]
                 _window(inner, s)
                 for c in range(maps):
-                    dx[p, first + c] = g[p, first + c] * power[c] - 2 * alpha * beta * x[p, first + c] * s[c]
+                    out[c] = b[c] * power[c] - factor * a[c] * s[c]
 
 
 def _rows(x: Tensor) -> tuple[Tensor, np.ndarray]:
@@ -92,10 +105,11 @@ class _Normalise(torch.autograd.Function):
         x, rows = _rows(x)
         y = torch.empty_like(x)
         kind = rows.dtype.type
-        constants = half, kind(alpha), kind(beta), kind(k), x.shape[1] // towers
-        _forward(rows, _rows(y)[1], *constants)
+        constants = half, kind(alpha), kind(beta), kind(k)  # of the tensor's type, or the kernel works in float64
+        maps = x.shape[1] // towers
+        _forward(rows, _rows(y)[1], *constants, maps)
         ctx.save_for_backward(x)
-        ctx.constants = constants
+        ctx.constants = *constants, kind(2 * alpha * beta), maps
         return y
 
     @staticmethod
