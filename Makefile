@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := $(CURDIR)/.venv/bin
 
-.PHONY: install repro test
+.PHONY: install repro test readme
 
 install: .venv/installed
 
@@ -20,3 +20,6 @@ repro: install
 
 test: install
 	PATH="$(BIN):$$PATH" python -m pytest
+
+readme: install  # renews the generated parts of README.md from the committed records
+	$(BIN)/python -m replicate.report.readme

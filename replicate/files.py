@@ -83,7 +83,7 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'whole file'}: {_reason(e)}" for e in error.errors()]
+        faults = [": ".join(filter(None, [".".join(map(str, e["loc"])), _reason(e)])) for e in error.errors()]
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise UserError(f"{where}: {'; '.join(faults[:3])}{more}") from None
 

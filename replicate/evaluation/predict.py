@@ -12,7 +12,7 @@ from replicate.evaluation.scores import error_rates
 from replicate.modules import Net, build, weights
 from replicate.networks import count, totals
 from replicate.pictures.crops import Reading, ten_views
-from replicate.pictures.store import open_store
+from replicate.pictures.store import open_store, verify
 from replicate.settings import Profile
 
 PICTURES_AT_ONCE = 64
@@ -54,6 +54,7 @@ def evaluate(profile: Profile, name: str, command: str) -> records.Record:
     """Answers of training `name` on the validation pictures -> predictions (npz) and a record of the error rates."""
     started = records.now()
     store = open_store(profile.store)
+    verify(store, ("val",))
     net, header = load_trained(profile, name, len(store.classes))
     if header["store"] != store.identity:
         raise UserError(f"{name} was trained on another store; train it again: replicate train {name} --profile {profile.name}")

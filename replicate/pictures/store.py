@@ -176,9 +176,9 @@ def open_store(folder: Path) -> Store:
     return Store(folder, manifest)
 
 
-def verify(store: Store) -> None:
-    """Reads every file of the store and compares its hash; UserError that names the first one that is altered."""
-    for split in ("train", "val"):
+def verify(store: Store, splits: tuple[str, ...] = ("train", "val")) -> None:
+    """Reads every file of these splits and compares its hash; UserError that names the first one that is altered."""
+    for split in splits:
         manifest = store.manifest.split(split)
         _check_hash(store.folder / f"{split}.csv", manifest.list_sha256)
         for shard in manifest.shards:

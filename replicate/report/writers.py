@@ -69,7 +69,7 @@ def markdown(table: Table) -> str:
     body = body.map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
     align = ["right" if column.is_number else "left" for column in table.columns]
     grid = body.to_markdown(index=False, disable_numparse=True, colalign=align) if len(body) else "*No rows.*"
-    return f"{table.caption}\n\n{grid}\n\n*{table.note}*\n"
+    return "\n\n".join(filter(None, [table.caption, grid, table.note and f"*{table.note}*"])) + "\n"
 
 
 def csv(table: Table) -> str:

@@ -19,7 +19,7 @@ from replicate.evaluation.scores import top_k_errors
 from replicate.modules import Net, build, initialise, weights
 from replicate.pictures import pca as pca_file
 from replicate.pictures.crops import Reading
-from replicate.pictures.store import Split, open_store
+from replicate.pictures.store import Split, open_store, verify
 from replicate.randomness import generator
 from replicate.settings import Profile, Recipe
 from replicate.training import augment, checkpoint, schedule
@@ -100,6 +100,7 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     training = profile.training(name)
     recipe = profile.settings.recipe_of(training.run)
     store = open_store(profile.store)
+    verify(store, ("train",))  # minutes at the most, against a training on pictures that are not what they were
     pca = pca_file.read(profile.pca)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -35,7 +35,7 @@ def clone(tmp_path_factory) -> Path:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+        if (ROOT / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(small_params(), sort_keys=False))
@@ -77,6 +77,38 @@ def test_every_training_s_numbers_are_in_a_record(reproduced):
             view, error = key.split(".")
             records = [json.loads((reports / "records" / f"{t}.json").read_text()) for t in group["trainings"]]
             assert estimate["values"] == [record["values"]["errors"][view][error] for record in records]
+
+
+def documented() -> list[str]:
+    """The commands in the code blocks of every README, without comments."""
+    found = []
+    for path in (ROOT / "README.md", *ROOT.glob("pipelines/*/README.md")):
+        for line in path.read_text().splitlines():
+            command = line.split("#")[0].strip()
+            if line.startswith("    ") and command.startswith(("replicate ", "dvc ")):
+                found.append(command)
+    return found
+
+
+def test_the_readmes_have_commands():
+    assert len(documented()) > 10
+
+
+@pytest.mark.parametrize("command", sorted(set(documented())))
+def test_every_documented_command_runs(command, reproduced):
+    """Of pipelines on pictures that are not here, the stages that the command names must exist."""
+    if match := re.search(r"(pipelines/\w+)/dvc.yaml(?::([\w@-]+))?", command):
+        stages = run(reproduced / match[1], "dvc", "stage", "list", "--name-only").split()
+        assert match[2] is None or match[2] in stages
+    elif "--profile imagenette" in command and not (ROOT / "reports/imagenette/results.json").exists():
+        pytest.skip("no committed results of imagenette")
+    else:
+        assert run(reproduced, "bash", "-c", command).strip()
+
+
+def test_completion_as_documented(reproduced):
+    assert "_REPLICATE_COMPLETE=bash_source replicate" in (ROOT / "README.md").read_text()
+    assert "complete" in run(reproduced, "bash", "-c", "_REPLICATE_COMPLETE=bash_source replicate")
 
 
 def test_one_network_s_file_re_runs_its_trainings_only(reproduced):
