@@ -1,5 +1,6 @@
 """The command `replicate`. A command's module is imported when it is called, so that each starts fast."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -52,6 +53,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command; what a user can cause ends in one line and exit status 1."""
+    # Torch's threads would wait for work by spinning, on cores that our own kernels or other programs could use.
+    # Read when torch is first imported, which no command has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli.main(prog_name="replicate", standalone_mode=True)
     except UserError as error:

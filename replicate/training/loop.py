@@ -31,8 +31,13 @@ CHECKPOINT_SECONDS = 120
 
 @dataclass
 class Progress:
-    """Where a training is: finished epochs, updates done in the next one, and the sums of its running figures."""
+    """Where a training is: finished epochs, updates done in the next one, and the sums of its running figures.
 
+    `started` and `spent` (seconds) cover all processes that worked on it.
+    """
+
+    started: str = field(default_factory=records.now)
+    spent: float = 0.0
     epoch: int = 0
     batch: int = 0
     loss_sum: float = 0.0
@@ -96,7 +101,7 @@ def train(profile: Profile, name: str, command: str) -> Path:
 
 
 def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
-    started = records.now()
+    since = time.monotonic()
     training = profile.training(name)
     recipe = profile.settings.recipe_of(training.run)
     store = open_store(profile.store)
@@ -125,6 +130,8 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
         print(f"{name}: goes on after epoch {progress.epoch}, update {_updates(progress, feed)}")
 
     def save() -> None:
+        nonlocal since
+        progress.spent, since = progress.spent + time.monotonic() - since, time.monotonic()
         checkpoint.save(saved, net, optimizer, identity, asdict(progress))
 
     with _stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there", save) as stopped:
@@ -147,8 +154,10 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
             "epochs": progress.epoch,
             "updates": _updates(progress, feed),
             "trained": records.provenance(
-                command, profile.root, profile.settings.method, started, str(device), torch.get_num_threads()
-            ).model_dump(),
+                command, profile.root, profile.settings.method, progress.started, str(device), torch.get_num_threads()
+            )
+            .model_copy(update={"seconds": round(progress.spent + time.monotonic() - since, 1)})
+            .model_dump(),
         },
     )
     saved.unlink(missing_ok=True)
