@@ -1,6 +1,7 @@
 """One training from first to last update: the stage `train`."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,12 +130,14 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     if saved.exists():
         print(f"{name}: goes on after epoch {progress.epoch}, update {_updates(progress, feed)}")
 
-    def save() -> None:
+    def save(after: float = 0) -> None:
+        """Writes a checkpoint if the last one is `after` seconds old."""
         nonlocal since
-        progress.spent, since = progress.spent + time.monotonic() - since, time.monotonic()
-        checkpoint.save(saved, net, optimizer, identity, asdict(progress))
+        if (now := time.monotonic()) - since >= after:
+            progress.spent, since = progress.spent + now - since, now
+            checkpoint.save(saved, net, optimizer, identity, asdict(progress))
 
-    with _stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there", save) as stopped:
+    with _stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there") as stopped:
         _epochs(name, recipe, feed, net, optimizer, progress, save, stopped)
 
     _write_log(profile.log(name), progress)
@@ -164,49 +167,46 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     return profile.weights(name)
 
 
-def _epochs(name, recipe: Recipe, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped) -> None:
+def _epochs(name: str, recipe: Recipe, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped) -> None:
     """Epoch after epoch until the schedule says that training is over; keeps `progress` up to date."""
-    last_save = time.monotonic()
-    while True:
-        errors = [row["held_out_error"] for row in progress.log]
-        stand = schedule.stand(recipe.schedule, errors)
-        if stand.over:
-            return
-        rate = recipe.learning_rate / recipe.rate_divisor**stand.drops
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        bar = tqdm(
-            total=feed.batches * recipe.batch_size, initial=progress.batch * recipe.batch_size, unit=" images", leave=False,
-            desc=f"{name}: epoch {progress.epoch + 1} of at most {schedule.most_epochs(recipe.schedule)}", disable=None,
-        )  # fmt: skip
-        net.train()
-        clock = time.monotonic()
-        for batch, pictures, labels in feed.epoch(progress.epoch, progress.batch):
-            net.set_dropout_key(feed.seed, progress.epoch * feed.batches + batch)
-            loss, wrong = _update(net, optimizer, pictures, labels)
-            if not np.isfinite(loss):
-                raise UserError(
-                    f"{name}: the loss is {loss} at update {progress.epoch * feed.batches + batch + 1}; the last good state is "
-                    f"kept; a smaller recipe.learning_rate may help"
-                )
-            progress.batch, progress.loss_sum, progress.errors = batch + 1, progress.loss_sum + loss, progress.errors + wrong
-            progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
-            bar.update(len(labels))
-            if stopped() or clock - last_save > CHECKPOINT_SECONDS:
-                save()
-                last_save = time.monotonic()
-            if stopped():
-                raise KeyboardInterrupt
-        bar.close()
-        _finish_epoch(feed, net, progress, rate)
-        save()
-        last_save = time.monotonic()
-        row = progress.log[-1]
-        print(
-            f"{name}: epoch {progress.epoch}: loss {row['train_loss']:.3f}, error {row['train_error']:.1f} % in training, "
-            f"{row['held_out_error']:.1f} % on {len(feed.held_out)} held out, {row['images_per_second']:.0f} images/s",
-            flush=True,
-        )
+    most, images = schedule.most_epochs(recipe.schedule), feed.batches * recipe.batch_size
+    done = progress.epoch * images + progress.batch * recipe.batch_size
+    with tqdm(total=most * images, initial=done, unit=" images", disable=None) as bar:
+        while not (stand := schedule.stand(recipe.schedule, [row["held_out_error"] for row in progress.log])).over:
+            rate = recipe.learning_rate / recipe.rate_divisor**stand.drops
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            bar.set_description(f"{name}: epoch {progress.epoch + 1} of at most {most}")
+            _epoch(name, feed, net, optimizer, progress, save, stopped, bar)
+            _finish_epoch(feed, net, progress, rate)
+            save()
+            row = progress.log[-1]
+            bar.write(
+                f"{name}: epoch {progress.epoch}: loss {row['train_loss']:.3f}, error {row['train_error']:.1f} % in training, "
+                f"{row['held_out_error']:.1f} % on {len(feed.held_out)} held out, {row['images_per_second']:.0f} images/s"
+            )
+            sys.stdout.flush()
+
+
+def _epoch(name: str, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped, bar: tqdm) -> None:
+    """The updates of an epoch that are still to do."""
+    net.train()
+    clock = time.monotonic()
+    for batch, pictures, labels in feed.epoch(progress.epoch, progress.batch):
+        step = progress.epoch * feed.batches + batch
+        net.set_dropout_key(feed.seed, step)
+        loss, wrong = _update(net, optimizer, pictures, labels)
+        if not np.isfinite(loss):
+            raise UserError(
+                f"{name}: the loss is {loss} at update {step + 1}; the last good state is kept; "
+                f"a smaller recipe.learning_rate may help"
+            )
+        progress.batch, progress.loss_sum, progress.errors = batch + 1, progress.loss_sum + loss, progress.errors + wrong
+        progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
+        bar.update(len(labels))
+        save(after=0 if stopped() else CHECKPOINT_SECONDS)
+        if stopped():
+            raise KeyboardInterrupt
 
 
 def _update(net: Net, optimizer: PaperSGD, pictures: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
@@ -262,7 +262,7 @@ def _write_log(path: Path, progress: Progress) -> None:
 
 
 @contextmanager
-def _stops_politely(message: str, save):
+def _stops_politely(message: str):
     """Ctrl-C and SIGTERM end the update in progress, keep what was learned and say `message`."""
     asked: list[int] = []
     before = {s: signal.signal(s, lambda number, frame: asked.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
