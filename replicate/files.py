@@ -83,12 +83,13 @@ def parse(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = [": ".join(filter(None, [".".join(map(str, e["loc"])), _reason(e)])) for e in error.errors()]
+        faults = [": ".join(filter(None, [".".join(map(str, e["loc"])), reason(e)])) for e in error.errors()]
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise UserError(f"{where}: {'; '.join(faults[:3])}{more}") from None
 
 
-def _reason(error: Any) -> str:
+def reason(error: Any) -> str:
+    """One of pydantic's errors in words, with the value that was given."""
     given = error.get("input")
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":

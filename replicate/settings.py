@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from replicate.errors import UserError, unknown
-from replicate.files import parse, read_yaml
+from replicate.files import parse, read_yaml, reason
 
 
 class Strict(BaseModel):
@@ -95,8 +95,6 @@ class Settings(Strict):
     def _consistent(self) -> "Settings":
         if "base" not in self.runs or self.runs["base"]:
             raise ValueError("runs: 'base' must be there and empty: it is the recipe as it stands")
-        if self.recipe.crop > self.pictures.side:
-            raise ValueError(f"recipe.crop {self.recipe.crop} is larger than pictures.side {self.pictures.side}")
         groups: dict[str, tuple[str, str]] = {}
         for name, training in self.trainings.items():
             group, seed = name.rsplit("-", 1)
@@ -109,7 +107,13 @@ class Settings(Strict):
         if self.baseline not in groups:
             raise ValueError(f"baseline: no training is called {self.baseline}-SEED")
         for run in self.runs:
-            self.recipe_of(run)
+            try:
+                crop = self.recipe_of(run).crop
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ValueError(f"runs.{run}.{'.'.join(map(str, first['loc']))}: {reason(first)}") from None
+            if crop > self.pictures.side:
+                raise ValueError(f"runs.{run}: crop {crop} is larger than pictures.side {self.pictures.side}")
         return self
 
     def recipe_of(self, run: str) -> Recipe:

@@ -33,8 +33,17 @@ def _check(network: Network) -> bool:
         beside = [f"{agree} of {len(claims)} statements of the paper on its shapes follow from it"]
         beside += [f"the paper is off, {c.id}: says {c.said}, derived {c.here}" for c in claims if not c.agrees and not c.fault]
     sums = networks.totals(networks.count(network))
-    counts = f"{sums.parameters:,} parameters, {sums.macs:,} MACs"
-    against = f"as published ({network.published.source})" if network.published else "no published counts to compare with"
-    line = f"{network.name}: OFF: {'; '.join(found)}" if found else f"{network.name}: {counts}, {against}"
+    line = f"{network.name}: {sums.parameters:,} parameters, {sums.macs:,} MACs; {_against(network)}"
+    if found:
+        line = f"{network.name}: OFF: {'; '.join(found)}"
     click.echo("\n  ".join([line, *beside]))
     return not found
+
+
+def _against(network: Network) -> str:
+    """What the counts were held against."""
+    published = network.published
+    if published is None:
+        return "no published counts to compare with"
+    held = {"parameters": published.parameters, "MACs": published.macs, f"{len(published.layers)} layers": published.layers}
+    return f"{', '.join(what for what, count in held.items() if count)} as in {published.source}"

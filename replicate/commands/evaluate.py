@@ -19,8 +19,10 @@ def command(training: str, profile_name: str) -> None:
     profile = open_profile(profile_name)
     profile.training(training)
     from replicate.evaluation.predict import evaluate
+    from replicate.evidence.statistics import chance
 
     record = evaluate(profile, training, command_line())
+    guessing = chance(record.values["classes"], 5)
     for view, errors in record.values["errors"].items():
-        top5 = "" if errors["top5"] is None else f", top-5 {errors['top5']:.1f} %"
+        top5 = "" if errors["top5"] is None else f", top-5 {errors['top5']:.1f} % (chance {guessing:.4g} %)"
         click.echo(f"{training}, {view} view{'s' if view == 'ten' else ''}: top-1 error {errors['top1']:.1f} %{top5}")

@@ -11,7 +11,7 @@ from replicate.commands.options import open_profile, profile_option
 def prepare(profile_name: str, workers: int | None) -> None:
     """Turn photographs into the store that trainings read (section 2).
 
-    Each picture is resized so that its shorter side is `pictures.side` (256 in the paper), and its central square
+    Each picture is resized so that its shorter side is `pictures.side`, and its central square
     is kept, as 8-bit RGB; the mean of the training pictures is computed with it. Pictures that cannot be read are
     listed, and stop it unless `pictures.skip_broken` is true. It goes on where it was interrupted, and makes only
     those parts of a store again that are missing or altered.

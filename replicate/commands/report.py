@@ -2,8 +2,7 @@ import shutil
 
 import click
 
-from replicate import settings
-from replicate.commands.options import profile_option
+from replicate.commands.options import open_profile, profile_option
 from replicate.errors import UserError
 from replicate.report import tables, writers
 
@@ -35,5 +34,5 @@ def command(
         raise UserError(f"{'--network' if network_name else '--format'} goes with --table NAME; see `replicate report --list`")
     from replicate.report.page import build
 
-    profile = settings.load(profile_name)
+    profile = open_profile(profile_name)
     click.echo(f"Report: {build(profile).relative_to(profile.root)}")

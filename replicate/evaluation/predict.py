@@ -12,25 +12,24 @@ from replicate.evaluation.scores import error_rates
 from replicate.modules import Net, build, weights
 from replicate.networks import count, totals
 from replicate.pictures.crops import Reading, ten_views
-from replicate.pictures.store import open_store, verify
+from replicate.pictures.store import Store, open_store, verify
 from replicate.settings import Profile
 
 PICTURES_AT_ONCE = 64
 
 
-def load_trained(profile: Profile, name: str, classes: int | None = None) -> tuple[Net, dict]:
-    """The trained network `name` and its file's header; missing weights or those of another network are one line."""
+def load_trained(profile: Profile, name: str, store: Store) -> tuple[Net, dict]:
+    """The trained network `name` and its file's header; weights that are missing or of anything else are one line."""
     path = profile.weights(name)
-    training = profile.training(name)
+    again = f"train it again: replicate train {name} --profile {profile.name}"
     if not path.exists():
-        raise UserError(f"{path.relative_to(profile.root)}: no weights; make them: replicate train {name} --profile {profile.name}")
+        raise UserError(f"{path.relative_to(profile.root)}: no weights; make them: {again.removeprefix('train it again: ')}")
     tensors, header = weights.read(path)
-    if header.get("network") != training.network:
-        raise UserError(
-            f"{path}: weights of network {header.get('network')!r}, but {name} is {training.network!r}; "
-            f"train it again: replicate train {name} --profile {profile.name}"
-        )
-    net = build(training.network, classes or len(header["classes"]), header["side"])
+    training = profile.training(name)
+    for what, ours in {**training.model_dump(), "training": name, "profile": profile.name, "store": store.identity}.items():
+        if header.get(what) != ours:
+            raise UserError(f"{path}: weights of {what} {header.get(what)!r}, but {name} has {ours!r}; {again}")
+    net = build(training.network, len(store.classes), header["side"])
     weights.load_into(net, tensors, path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return net.eval().to(device, memory_format=torch.channels_last), header
@@ -55,9 +54,7 @@ def evaluate(profile: Profile, name: str, command: str) -> records.Record:
     started = records.now()
     store = open_store(profile.store)
     verify(store, ("val",))
-    net, header = load_trained(profile, name, len(store.classes))
-    if header["store"] != store.identity:
-        raise UserError(f"{name} was trained on another store; train it again: replicate train {name} --profile {profile.name}")
+    net, header = load_trained(profile, name, store)
     reading = Reading.of(net.description.input, store.mean)
 
     centre, ten = [], []
@@ -121,7 +118,7 @@ def classify(profile: Profile, name: str, picture: Path) -> list[tuple[str, floa
     from replicate.pictures.decode import BrokenPicture, decode
 
     store = open_store(profile.store)
-    net, _ = load_trained(profile, name, len(store.classes))
+    net, _ = load_trained(profile, name, store)
     settings = profile.settings.pictures
     try:
         pixels = decode(picture.read_bytes(), settings.side, settings.filter)

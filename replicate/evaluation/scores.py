@@ -1,4 +1,4 @@
-"""Errors, ties, ensembles and chance, from arrays of probabilities. NumPy only.
+"""Errors, ties and ensembles, from arrays of probabilities. NumPy only.
 
 A predictions file (`models/<profile>/<training>/predictions.npz`) holds, for N validation pictures and C classes:
 
@@ -45,11 +45,6 @@ def error_rates(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, floa
     """`{"top1": percent, "top5": percent}`; top-5 is None where five classes or fewer make it empty."""
     classes = probabilities.shape[1]
     return {f"top{k}": error_rate(probabilities, labels, k) if classes > k else None for k in TOP}
-
-
-def chance(classes: int, k: int) -> float | None:
-    """Top-`k` error in percent of guessing among `classes`; None where there are no more than k."""
-    return 100 * (1 - k / classes) if classes > k else None
 
 
 def ensemble(probabilities: Iterable[np.ndarray]) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Any
 from replicate import files, records
 from replicate.errors import UserError
 from replicate.evaluation.scores import Predictions, ensemble, error_rates, read_predictions
+from replicate.evidence.pipelines import pipelines
 from replicate.evidence.results import VERDICTS, Group, Results, Verdict, Verdicts
-from replicate.evidence.statistics import difference, estimate
+from replicate.evidence.statistics import chance, difference, estimate
 from replicate.evidence.verdicts import judge
 from replicate.records import Evaluation
 from replicate.settings import Profile
@@ -34,7 +35,8 @@ def compare(profile: Profile, command: str) -> tuple[Results, Verdicts]:
     shared: dict[str, Any] = {"profile": profile.name, "source": profile.settings.source.name}
     provenance = records.provenance(command, profile.root, profile.settings.method, started)
     results = Results(**shared, baseline=profile.settings.baseline, groups=groups, provenance=provenance)
-    verdicts = Verdicts(**shared, verdicts=judge(profile.settings, profile.name, results), provenance=provenance)
+    judged = judge(profile.settings, profile.name, results, pipelines(profile.root))
+    verdicts = Verdicts(**shared, verdicts=judged, provenance=provenance)
     files.write_json(profile.reports / "results.json", results.model_dump())
     files.write_json(profile.reports / "verdicts.json", verdicts.model_dump())
     files.write_json(profile.reports / "metrics.json", metrics(results, verdicts.verdicts))
@@ -42,16 +44,24 @@ def compare(profile: Profile, command: str) -> tuple[Results, Verdicts]:
 
 
 def metrics(results: Results, verdicts: list[Verdict]) -> dict[str, Any]:
-    """What `dvc metrics show` prints: mean errors over seeds in percent, and how many claims got which verdict."""
+    """What `dvc metrics show` prints: mean errors over seeds in percent, and how many claims got which verdict.
+
+    Top-5 error carries what guessing would give, since with few classes it is low without any learning.
+    """
     shown: dict[str, Any] = {}
     for name, group in results.groups.items():
         shown[name] = {}
         for view, view_words in VIEWS.items():
-            found = {words: group.errors.get(f"{view}.{error}") for error, words in ERRORS.items()}
+            found = {words: group.errors.get(f"{view}.{error}") for error, words in _named(group.classes).items()}
             shown[name][view_words] = {
                 words: round(value.mean, 2) for words, value in found.items() if value is not None
             }
     return shown | {"claims": tally(verdicts)}
+
+
+def _named(classes: int) -> dict[str, str]:
+    guessing = chance(classes, 5)
+    return ERRORS if guessing is None else ERRORS | {"top5": f"{ERRORS['top5']} (chance {guessing:g})"}
 
 
 def tally(verdicts: list[Verdict]) -> dict[str, int]:
@@ -142,6 +152,8 @@ def _group(profile: Profile, names: list[str], evaluations: dict[str, Evaluation
             )
     labels = read_predictions(profile.predictions(names[0])).labels
     errors, together = {}, {}
+    pairs = {key: [(getattr(one.errors["centre"], key), getattr(one.errors["ten"], key)) for one in own] for key in ERRORS}
+    gains = {key: estimate([c - t for c, t in both]) for key, both in pairs.items() if (None, None) not in both}
     for view in VIEWS:
         by_error = {f"{view}.{key}": [getattr(one.errors[view], key) for one in own] for key in ERRORS}
         errors |= {key: estimate(values) for key, values in by_error.items() if None not in values}
@@ -158,6 +170,7 @@ def _group(profile: Profile, names: list[str], evaluations: dict[str, Evaluation
         epochs=[one.epochs for one in own],
         errors=errors,
         ensemble=together,
+        view_gain=gains,
         differences={},
         **{key: getattr(own[0], key) for key in ONE_VALUE},
     )

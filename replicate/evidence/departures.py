@@ -47,6 +47,12 @@ def departure(claim: Claim, settings: Settings, classes: int | None = None) -> D
     )
 
 
+def follows(claim: Claim, settings: Settings) -> bool:
+    """Does a profile's baseline have a setting for sure? False where only its pictures could tell."""
+    here = read(claim.measure_name, Setup.of(settings), **claim.measure_arguments)
+    return here is not None and within(claim.tolerance, claim.value, here)
+
+
 def _parting(claim: Claim, says: Any, does: Any) -> tuple[Any, Any]:
     """Of two mappings what differs, else both whole. A missing key shows as none."""
     if not (isinstance(says, dict) and isinstance(does, dict)):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from replicate.evidence.results import Difference, Estimate, Group, Results
-from replicate.evidence.statistics import binomial_se, estimate
+from replicate.evidence.statistics import binomial_se
 from replicate.evidence.statistics import difference as welch
 from replicate.paper import Claim
 
@@ -64,11 +64,11 @@ def difference(results: Results, run: str, network: str, views: str, errors: lis
     """Error of an ablation less that of the paper's net, in points: positive where the ablation is worse."""
     group, base = _group(results, run, network), _group(results, *BASE)
     keys = {name: f"{views}.{name}" for name in errors}
-    found: dict[str, Difference] = {
-        name: welch(group.errors[key].values, base.errors[key].values)
-        for name, key in keys.items()
-        if key in group.errors and key in base.errors
-    }
+    keys = {name: key for name, key in keys.items() if key in group.errors and key in base.errors}
+    if results.groups[results.baseline] is base:
+        found: dict[str, Difference] = {name: group.differences[key] for name, key in keys.items()}
+    else:  # a profile may compare its trainings with another net than the paper's
+        found = {name: welch(group.errors[key].values, base.errors[key].values) for name, key in keys.items()}
     return {
         name: Sample(d.mean, d.low, d.high, min(d.n, d.n_baseline), f"{_seeds(d.n)} against {d.n_baseline}", True)
         for name, d in found.items()
@@ -78,12 +78,7 @@ def difference(results: Results, run: str, network: str, views: str, errors: lis
 def view_gain(results: Results, run: str, network: str, errors: list[str]) -> dict[str, Sample]:
     """Error of the centre view less that of the ten views, seed by seed, in points."""
     group = _group(results, run, network)
-    found = {}
-    for name in errors:
-        if f"ten.{name}" in group.errors:
-            pairs = zip(group.errors[f"centre.{name}"].values, group.errors[f"ten.{name}"].values, strict=True)
-            found[name] = _sample(estimate([centre - ten for centre, ten in pairs]), True)
-    return found
+    return {name: _sample(group.view_gain[name], True) for name in errors if name in group.view_gain}
 
 
 def validation_pictures(results: Results) -> int:

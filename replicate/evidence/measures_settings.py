@@ -12,10 +12,11 @@ from replicate.settings import Drawn, Plateau, Recipe, Settings
 
 @dataclass(frozen=True)
 class Setup:
-    """A network with the recipe that trains it. `classes` is None where only the pictures can tell."""
+    """A network with the recipe that trains it on a source. `classes` is None where only the pictures can tell."""
 
     network: Network
     recipe: Recipe
+    source: str
     stored_side: int
     classes: int | None
 
@@ -26,7 +27,8 @@ class Setup:
         network = load(training.network)
         if classes is None and isinstance(settings.source, Drawn):
             classes = network.classes
-        return cls(network, settings.recipe_of(training.run), settings.pictures.side, classes)
+        recipe = settings.recipe_of(training.run)
+        return cls(network, recipe, settings.source.name, settings.pictures.side, classes)
 
 
 def _learned(network: Network) -> list[Conv | Linear]:
@@ -50,6 +52,11 @@ def census(network: Network) -> dict[str, int]:
 
 def classes(setup: Setup) -> int | None:
     return setup.classes
+
+
+def source(setup: Setup) -> str:
+    """Whose pictures they are, by the source's name."""
+    return setup.source
 
 
 def activations(network: Network) -> list[str]:
@@ -222,7 +229,8 @@ NETWORK: dict[str, Callable[..., Any]] = {  # f(network, **arguments)
 TRAINING: dict[str, Callable[..., Any]] = {  # f(setup, **arguments)
     measure.__name__: measure
     for measure in (
-        classes, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, schedule_rule, rate_drops, epochs,
+        classes, source, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, schedule_rule,
+        rate_drops, epochs,
     )
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Which pipeline of the clone would give what a claim needs: the COMMAND of "not run: needs X, run COMMAND"."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from replicate import settings
 from replicate.errors import UserError
@@ -8,16 +9,19 @@ from replicate.paper import Claim
 from replicate.settings import Profile
 
 
-def pipelines() -> dict[str, Profile]:
-    """The profiles of the clone; none outside a clone. One whose parameters are wrong gives no advice."""
+def pipelines(root: Path | None = None) -> dict[str, Profile]:
+    """The profiles of the clone at `root` (default: the one that the working directory is in, none outside a clone).
+
+    One whose parameters are wrong gives no advice.
+    """
     found = {}
     try:
-        names = settings.profiles(settings.clone_root())
+        root = root or settings.clone_root()
     except UserError:
         return {}
-    for name in names:
+    for name in settings.profiles(root):
         try:
-            found[name] = settings.load(name)
+            found[name] = settings.load_from(root, name)
         except UserError:  # its own commands say what is wrong with it
             continue
     return found

@@ -1,6 +1,7 @@
 """What `compare` writes and the report reads: groups of trainings, their differences, verdicts. All errors in percent.
 
-`errors` and `differences` are keyed `VIEWS.ERROR`: `centre.top1`, `ten.top1`, and `….top5` where it means something.
+`errors` and `differences` are keyed `VIEWS.ERROR`: `centre.top1`, `ten.top1`, and `….top5` where it means something;
+`view_gain` is keyed `ERROR`. All intervals are here, so that judging and showing them need no statistics library.
 """
 
 from typing import Any, Literal
@@ -43,7 +44,8 @@ class Difference(Strict):
 
 
 class Group(Strict):
-    """Trainings that share run and network. `ensemble` is the error of the seeds' averaged probabilities."""
+    """Trainings that share run and network. `ensemble` is the error of the seeds' averaged probabilities, `view_gain`
+    the error of the centre view less that of the ten views, seed by seed, in points."""
 
     run: str
     network: str
@@ -57,6 +59,7 @@ class Group(Strict):
     epochs: list[int]
     errors: dict[str, Estimate]
     ensemble: dict[str, float]
+    view_gain: dict[str, Estimate]
     differences: dict[str, Difference]
 
 

@@ -1,4 +1,4 @@
-"""Statistics over seeds: mean, s.d. and 95 % intervals. Values and results are in the unit that goes in."""
+"""Statistics over seeds: mean, s.d. and 95 % intervals, in the unit that goes in; and what chance alone would give."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -42,6 +42,11 @@ def difference(values: Sequence[float], baseline: Sequence[float]) -> Difference
             half = t_quantile(freedom) * sqrt(a + b)
             low, high = mean - half, mean + half
     return Difference(mean=mean, low=low, high=high, n=len(values), n_baseline=len(baseline))
+
+
+def chance(classes: int, k: int) -> float | None:
+    """Top-`k` error in percent of guessing among `classes`; None where there are no more than k."""
+    return 100 * (1 - k / classes) if classes > k else None
 
 
 def binomial_se(percent: float, pictures: int) -> float:

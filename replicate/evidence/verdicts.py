@@ -4,8 +4,9 @@
 - Arithmetic from the paper's own definitions: agrees within the tolerance, else paper is off.
 - A setting that the profile's baseline follows: built as stated, which is no evidence. One that it does not: not run.
 - A number over seeds, on data at full scale and with the paper's settings: the 95 % interval inside the tolerance
-  agrees, outside differs, else undecided. On smaller real data that the claim allows, or with other settings, its
-  direction only. Undecided with fewer than 3 seeds a side, or where the interval of an effect covers zero.
+  agrees, outside differs, else undecided. With other settings an effect is undecided, an error rate not run. On
+  smaller real data that the claim allows, the direction only. Undecided with fewer than 3 seeds a side, or where the
+  interval of an effect covers zero.
 - Drawn pictures never decide about a number. Without data: not run, with what would give it.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from replicate.evidence.departures import Departure, departure, departures
+from replicate.evidence.departures import Departure, departure, departures, follows
 from replicate.evidence.measures import family
 from replicate.evidence.measures_arithmetic import ARITHMETIC
 from replicate.evidence.measures_results import COUNTS, SAMPLES, Missing, Sample, groups_needed
@@ -115,7 +116,8 @@ def _setting(claim: Claim, case: Case) -> Verdict:
             return _verdict(claim, "not run", reason=f"our network 'paper' departs: {shown(ours, claim.unit)}")
     if gone := departure(claim, case.settings, case.classes):
         why = f"; {gone.why}" if gone.why else ""
-        return _verdict(claim, "not run", reason=f"this profile departs: {gone.here}{why}")
+        run = next((f", run `{other.repro}`" for other in case.others.values() if follows(claim, other.settings)), "")
+        return _verdict(claim, "not run", reason=f"this profile departs: {gone.here}{why}; needs the paper's setting{run}")
     if isinstance(claim.value, dict):
         here = {key: here[key] for key in claim.value}
     return _verdict(claim, "built as stated", shown(here, claim.unit), "a setting that is followed is no evidence")
@@ -156,7 +158,7 @@ def _sample(claim: Claim, case: Case) -> Verdict:
         )
         if not all(sample.effect for sample in samples.values()):
             return _verdict(claim, "not run", reason=f"{why}, so its numbers are not the paper's")
-        return _direction(claim, samples, f"{why}, so the size says nothing")
+        return _number(claim, "undecided", samples, f"{why}, so the size says nothing")
     return _size(claim, samples)
 
 

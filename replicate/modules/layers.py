@@ -10,8 +10,7 @@ from replicate.randomness import generator
 class Conv2d(nn.Conv2d):
     """A convolution that reads `excess` rows and columns of zeros beyond the right and lower edge.
 
-    That is how an output side that is no whole number is rounded up (the 2012 code, layer.py): 224 pixels, 11×11,
-    stride 4 give 55 because the last windows read three zeros.
+    That is how an output side that is no whole number is rounded up (the 2012 code, layer.py; `Row.excess` counts them).
     """
 
     def __init__(self, *args, excess: int = 0, **kwargs):

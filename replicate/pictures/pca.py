@@ -7,7 +7,7 @@ import numpy as np
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures.store import Split, open_store
+from replicate.pictures.store import Split, open_store, verify
 from replicate.settings import Profile, Strict
 
 BLOCK_PIXELS = 32_768  # fits the cache
@@ -45,7 +45,9 @@ class Pca(Strict):
 
 def compute(profile: Profile) -> Pca:
     """The PCA of every pixel of the training store; writes `data/<profile>/pca.json` and the record that git keeps."""
-    pca = from_sums(*sums(open_store(profile.store).train))
+    store = open_store(profile.store)
+    verify(store, ("train",))
+    pca = from_sums(*sums(store.train))
     for path in (profile.pca, profile.record("pca")):
         files.write_json(path, pca.model_dump())
     return pca

@@ -71,13 +71,16 @@ def _build(profile: Profile, source: Path, listing: Listing, workers: int | None
     side, filter = settings.pictures.side, settings.pictures.filter
     made_from = [store.FORMAT, side, filter, settings.source.model_dump(), listing.classes, listing.pictures]
     built_from = files.identity(made_from)
-    old = _manifest(profile.store, built_from)
-    if old and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
+    method = profile.state / "prepare" / f"{profile.name}.method"  # not in the manifest: equal pictures, equal bytes
+    same_method = method.is_file() and method.read_text() == str(settings.method)
+    old = _manifest(profile.store, built_from) if same_method else None
+    whole = old and not old.train.left_out and not old.val.left_out
+    if whole and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
         return sound
     from replicate.pictures import shards  # imports torch, which a store that is sound already does not need
 
     unfinished = profile.store.parent / f".{profile.store.name}-unfinished"
-    progress = _start(unfinished, built_from, profile.store, old)
+    progress = _start(unfinished, files.identity([built_from, settings.method]), profile.store, old)
     order = {split: _shuffled(listing, split) for split in SPLITS}
     jobs = [
         shards.Job(split, unfinished / file, source, names, side, filter, progress.shards.get(file))
@@ -113,6 +116,7 @@ def _build(profile: Profile, source: Path, listing: Listing, workers: int | None
     files.write_json(unfinished / "manifest.json", manifest.model_dump())
     (unfinished / "progress.json").unlink()
     folders.swap(unfinished, profile.store)
+    files.write_text(method, str(settings.method))
     return store.open_store(profile.store)
 
 

@@ -38,8 +38,11 @@ def one_thread() -> None:
 
 
 def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Built:
-    """Writes the shard (atomically) unless the file has the known hash; `tick` is told of pictures done."""
-    if job.known and job.path.is_file() and files.sha256(job.path) == job.known.sha256:
+    """Writes the shard (atomically) unless the file has the known hash; `tick` is told of pictures done.
+
+    A shard that left pictures out is made again: they may have been repaired.
+    """
+    if job.known and not job.known.left_out and job.path.is_file() and files.sha256(job.path) == job.known.sha256:
         tick(len(job.names))
         return Built(job, job.known, _sums(np.load(job.path, allow_pickle=False)))
     pictures = np.empty((len(job.names), job.side, job.side, 3), dtype=np.uint8)

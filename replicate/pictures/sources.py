@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from replicate import files
 from replicate.errors import UserError
 from replicate.pictures import folders
 from replicate.settings import Drawn, Profile
@@ -205,8 +206,24 @@ def _provide_imagenette(profile: Profile) -> str:
         else:
             for archive in found:
                 unpack(archive, temporary)
-            scan(temporary)
+        _check_content(profile, scan(temporary))
     return "Copied" if isinstance(found, Path) else "Unpacked"
+
+
+def content(listing: Listing) -> str:
+    """A hash of all names and sizes in bytes."""
+    return files.identity([[name, size] for split in SPLITS for name, _, size in sorted(listing.pictures[split])])
+
+
+def _check_content(profile: Profile, listing: Listing) -> None:
+    """A source is named by its content: records must not call other pictures by the name of known ones."""
+    name = profile.settings.source.name
+    known = files.read_yaml(Path(__file__).with_name("known.yaml"))
+    if name in known and content(listing) != known[name]:
+        raise UserError(
+            f"these pictures are not {name!r} (files, names or sizes differ); give them another source.name "
+            f"in {_shown(profile, profile.params_file)}, or run: replicate fetch imagenette"
+        )
 
 
 def copy(source: Path, folder: Path) -> None:

@@ -177,7 +177,7 @@ def open_store(folder: Path) -> Store:
 
 
 def verify(store: Store, splits: tuple[str, ...] = ("train", "val")) -> None:
-    """Reads every file of these splits and compares its hash; UserError that names the first one that is altered."""
+    """Reads every file of these splits, and the mean, and compares hashes; UserError names the first altered one."""
     for split in splits:
         manifest = store.manifest.split(split)
         _check_hash(store.folder / f"{split}.csv", manifest.list_sha256)

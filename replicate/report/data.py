@@ -1,7 +1,7 @@
-"""Reads what a pipeline left for the report: results, verdicts, records. What is missing is said with what gets it."""
+"""Reads what a pipeline left for the report: results, records; judges the claims from them. What is missing is said with what gets it."""
 
 from replicate.errors import UserError
-from replicate.evidence.results import Results, Verdict, Verdicts
+from replicate.evidence.results import Results, Verdict
 from replicate.files import parse, read_json
 from replicate.records import Evaluation, Record, read
 from replicate.settings import Profile
@@ -27,19 +27,22 @@ def results(profile: Profile) -> Results:
 
 
 def verdicts(profile: Profile) -> list[Verdict]:
-    """What `compare` wrote; before it ever ran, what can be said without trainings."""
-    path = profile.reports / "verdicts.json"
-    if path.is_file():
-        return parse(Verdicts, read_json(path), str(path)).verdicts
+    """Every claim as it stands now, judged from the results; before there are any, what can be said without trainings.
+
+    `verdicts.json`, which `compare` exports, is not read: the claims may have changed since.
+    """
+    from replicate.evidence.pipelines import pipelines
     from replicate.evidence.verdicts import judge
 
-    return judge(profile.settings, profile.name, None)
+    found = results(profile) if has_results(profile) else None
+    return judge(profile.settings, profile.name, found, pipelines(profile.root))
 
 
 def verdicts_origin(profile: Profile) -> str:
-    if (profile.reports / "verdicts.json").is_file():
-        return f"reports/{profile.name}/verdicts.json"
-    return f"what can be derived without results (profile {profile.name} has none yet: `{profile.repro}`)"
+    """In words, to follow "verdicts"."""
+    if has_results(profile):
+        return f"judged from reports/{profile.name}/results.json"
+    return f"judged without results (profile {profile.name} has none yet: `{profile.repro}`)"
 
 
 def records(profile: Profile) -> dict[str, Record]:

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass, field
 
+from replicate.evidence.statistics import chance
 from replicate.networks import count, load, totals
 from replicate.paper import claims
 from replicate.report import data, figures
@@ -107,7 +108,7 @@ def _errors(profile: Profile) -> Section:
     found = data.results(profile)
     logs = {name: {t: _log(profile, t) for t in group.trainings} for name, group in found.groups.items()}
     classes = {group.classes for group in found.groups.values()}
-    chance = 100 * (1 - 1 / classes.pop()) if len(classes) == 1 else None
+    guessing = chance(classes.pop(), 1) if len(classes) == 1 else None
     grey = f"grey: the trainings of {found.baseline}"
     return Section(
         "errors",
@@ -122,7 +123,7 @@ def _errors(profile: Profile) -> Section:
                 "error-curves",
                 f"Top-1 error on the training pictures held out, after each epoch (%), one panel a group; {grey}.",
                 figures.draw("error-curves", figures.curves, logs, found.baseline, "held_out_error",
-                             "held-out error (%)", chance),
+                             "held-out error (%)", guessing),
             ),
             Figure(
                 "loss-curves",
@@ -150,7 +151,7 @@ def _ablations(profile: Profile) -> Section:
         error = group.errors["ten.top1"]
         difference = group.differences.get("ten.top1")
         points.append(Point(name, error.values, error.mean, error.low, error.high, difference.mean if difference else None))
-    chance = 100 * (1 - 1 / found.groups[found.baseline].classes)
+    guessing = chance(found.groups[found.baseline].classes, 1)
     return Section(
         "ablations",
         "What each ingredient is worth",
@@ -164,7 +165,7 @@ def _ablations(profile: Profile) -> Section:
                 "ablations",
                 f"Top-1 error with ten views (%) of every group. Grey band: 95 % interval of {found.baseline}; ticks: single "
                 "trainings; hollow: one training only, no interval.",
-                figures.draw("ablations", figures.ablations, points, chance),
+                figures.draw("ablations", figures.ablations, points, guessing),
             )
         ],
         [f"reports/{profile.name}/results.json", data.verdicts_origin(profile)],

@@ -14,7 +14,7 @@ MEANINGS = {
     "paper is off": ("evidence", "contradicts the paper's own definitions or another of its statements"),
     "same direction at smaller scale": ("evidence", "the effect goes the same way on smaller pictures or networks"),
     "opposite direction": ("evidence", "the effect goes the other way on smaller pictures or networks"),
-    "undecided": ("evidence missing", "the interval covers zero, or there are fewer than three seeds"),
+    "undecided": ("evidence missing", "the interval covers zero, there are fewer than three seeds, or other settings than the paper's"),
     "built as stated": ("counted apart", "our network or recipe follows the statement, which proves nothing"),
     "cited": ("no evidence", "somebody else's result, quoted by the paper"),
     "cannot be checked": ("no evidence", "nothing that could be run would tell"),
@@ -39,7 +39,7 @@ def score(profile: Profile) -> Table:
             {"verdict": word, "claims": counts[word], "counts": MEANINGS[word][0], "meaning": MEANINGS[word][1]}
             for word in VERDICTS
         ],
-        note=f"From {data.verdicts_origin(profile)}.",
+        note=f"Statements from replicate/paper/claims.yaml, verdicts {data.verdicts_origin(profile)}.",
     )
 
 
@@ -79,7 +79,7 @@ def claims(profile: Profile) -> Table:
             Column("code_2012", "2012 code and public record"),
         ],
         rows=rows,
-        note=f"Statements from replicate/paper/claims.yaml, verdicts from {data.verdicts_origin(profile)}.",
+        note=f"Statements from replicate/paper/claims.yaml, verdicts {data.verdicts_origin(profile)}.",
     ).without_empty("n")
 
 

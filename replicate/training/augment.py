@@ -21,7 +21,7 @@ class Augmentation:
 
 def draw(recipe: Recipe, pca: Pca, pictures: int, side: int, seed: int, epoch: int) -> Augmentation:
     """What happens to each of `pictures` pictures in this epoch: a function of (seed, epoch, picture, purpose)."""
-    offsets = side - recipe.crop + 1  # every position that fits: 33 at 256 and 224
+    offsets = side - recipe.crop + 1  # every position that fits
     if recipe.crops == "random":
         rows = generator(seed, "crop rows", epoch).integers(0, offsets, pictures)
         columns = generator(seed, "crop columns", epoch).integers(0, offsets, pictures)

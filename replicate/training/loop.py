@@ -84,12 +84,13 @@ class Feed:
 
 
 def hold_out(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """(held out, learning): of each class every (1/share)th picture by index, at least one."""
+    """(held out, learning): of each class one picture in round(1/share) by index; at least one, if it has two."""
     every = max(2, round(1 / share))
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         which = np.flatnonzero(labels == label)
-        held[which[min(every, len(which)) - 1 :: every]] = True
+        if len(which) > 1:
+            held[which[min(every, len(which)) - 1 :: every]] = True
     return np.flatnonzero(held), np.flatnonzero(~held)
 
 
@@ -106,8 +107,10 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     training = profile.training(name)
     recipe = profile.settings.recipe_of(training.run)
     store = open_store(profile.store)
-    verify(store, ("train",))  # minutes at the most, against a training on pictures that are not what they were
+    verify(store, ("train",))
     pca = pca_file.read(profile.pca)
+    if pca.pixels != len(store.train) * store.side**2 or not np.allclose(pca.mean, store.mean.mean((0, 1)), atol=0.01):
+        raise UserError(f"{profile.pca}: of other pictures than the store; run `replicate pca --profile {profile.name}`")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     net = initialise(build(training.network, len(store.classes), recipe.crop), training.seed)
@@ -198,7 +201,7 @@ def _epoch(name: str, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progr
         loss, wrong = _update(net, optimizer, pictures, labels)
         if not np.isfinite(loss):
             raise UserError(
-                f"{name}: the loss is {loss} at update {step + 1}; the last good state is kept; "
+                f"{name}: the loss is {loss} at update {step + 1}; the last checkpoint is kept; "
                 f"a smaller recipe.learning_rate may help"
             )
         progress.batch, progress.loss_sum, progress.errors = batch + 1, progress.loss_sum + loss, progress.errors + wrong

@@ -22,7 +22,7 @@ def stand(schedule: Plateau | Fixed, errors: list[float]) -> Stand:
         return Stand(sum(e <= len(errors) for e in schedule.drop_after), len(errors) >= schedule.epochs)
     drops, best, since = 0, float("inf"), 0
     for error in errors:
-        if error <= best - schedule.threshold:
+        if error <= round(best - schedule.threshold, 9):  # 45.3 - 0.1 is not quite 45.2 in binary
             best, since = error, 0
         else:
             since += 1

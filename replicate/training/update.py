@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 class PaperSGD(Optimizer):
     """`lr` ε, `momentum` m and `weight_decay` d as in section 5; decay on everything that is handed over."""
 
-    def __init__(self, params, lr: float, momentum: float = 0.9, weight_decay: float = 0.0005):
+    def __init__(self, params, lr: float, momentum: float, weight_decay: float):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         for group in self.param_groups:
             for p in group["params"]:

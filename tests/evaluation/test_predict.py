@@ -10,7 +10,7 @@ from replicate.commands.classify import command as classify_command
 from replicate.errors import UserError
 from replicate.evaluation.predict import classify, evaluate, load_trained, probabilities
 from replicate.evaluation.scores import error_rates, read_predictions
-from replicate.modules import build, initialise
+from replicate.modules import build, initialise, weights
 from replicate.pictures.crops import Reading
 from replicate.pictures.store import open_store
 from replicate.training.loop import train
@@ -61,7 +61,7 @@ def test_no_weights_yet(small_profile):
 def test_weights_of_another_network(trained):
     trained.weights("lrn-off-1").parent.mkdir(parents=True)
     trained.weights("base-1").rename(trained.weights("lrn-off-1"))
-    with pytest.raises(UserError, match="weights of network 'demo', but lrn-off-1 is 'demo-no-lrn'"):
+    with pytest.raises(UserError, match="weights of network 'demo', but lrn-off-1 has 'demo-no-lrn'"):
         evaluate(trained, "lrn-off-1", "")
     assert not trained.predictions("lrn-off-1").exists()
 
@@ -69,8 +69,17 @@ def test_weights_of_another_network(trained):
 def test_another_store(trained):
     manifest = trained.store / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"skip_broken": false', '"skip_broken": true'))
-    with pytest.raises(UserError, match="trained on another store"):
+    with pytest.raises(UserError, match="weights of store "):
         evaluate(trained, "base-1", "")
+
+
+def test_weights_of_another_seed(trained):
+    tensors, header = weights.read(trained.weights("base-1"))
+    weights.save(trained.weights("base-1"), tensors, header | {"seed": 7})
+    with pytest.raises(UserError, match="weights of seed 7, but base-1 has 1"):
+        evaluate(trained, "base-1", "")
+    with pytest.raises(UserError, match="weights of seed 7"):
+        classify(trained, "base-1", next(trained.pictures.glob("val/*/*.JPEG")))
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -101,5 +110,5 @@ def test_classify_says_that_a_file_is_no_picture(trained, tmp_path):
 
 
 def test_the_weights_file_knows_side_network_and_seed(trained):
-    net, header = load_trained(trained, "base-1")
+    net, header = load_trained(trained, "base-1", open_store(trained.store))
     assert (net.side, header["network"], header["seed"]) == (48, "demo", 1)

@@ -295,3 +295,31 @@ def test_kinds_of_files_are_counted(mine):
 def test_no_pictures_yet(profile):
     with pytest.raises(UserError, match="replicate source --profile test"):
         prepare(profile(DRAWN))
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_a_repaired_picture_is_read_again(mine, skip_broken):
+    """Even where its repair has the same number of bytes."""
+    ours = mine(skip_broken=skip_broken)
+    path = ours.source / "train" / "disc-checks" / "disc-checks_00001.JPEG"
+    whole = path.read_bytes()
+    path.write_bytes(bytes(len(whole)))
+    if skip_broken:
+        prepare(ours, workers=1)
+        assert len(open_store(ours.store).train) == 39
+    else:
+        with pytest.raises(UserError, match="1 of 60 pictures"):
+            prepare(ours, workers=1)
+    path.write_bytes(whole)
+    prepare(ours, workers=1)
+    assert len(open_store(ours.store).train) == 40
+
+
+def test_another_method_decodes_everything_again(drawn, monkeypatch):
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
+    drawn.settings = drawn.settings.model_copy(update={"method": drawn.settings.method + 1})
+    decoded = decoded_names(monkeypatch)
+    prepare(drawn, workers=1)
+    assert len(decoded) == 60
+    assert contents(drawn.store) == before

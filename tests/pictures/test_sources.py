@@ -8,7 +8,7 @@ from PIL import Image
 from replicate.errors import UserError
 from replicate.pictures import draw, sources
 
-IMAGENETTE = {"kind": "imagenette", "name": "imagenette-256q60"}
+IMAGENETTE = {"kind": "imagenette", "name": "imagenette-small"}
 DRAWN = {"kind": "drawn", "name": "drawn", "seed": 3, "train_per_class": 2, "val_per_class": 1}
 
 
@@ -95,6 +95,14 @@ def test_imagenette_from_a_folder(profile, tmp_path, monkeypatch, inside, how):
     assert everything(ours.pictures) == everything(place / inside)
     theirs, copy = (folder / "train" / "cat" / "1.JPEG" for folder in (place / inside, ours.pictures))
     assert not os.path.samefile(theirs, copy)
+
+
+def test_other_pictures_do_not_get_a_known_name(profile):
+    ours = profile({"kind": "imagenette", "name": "imagenette-256q60"})
+    small_set(ours.source)
+    with pytest.raises(UserError, match="not 'imagenette-256q60'"):
+        sources.provide(ours)
+    assert not ours.pictures.exists()
 
 
 def test_imagenette_from_the_archives(profile, tmp_path, monkeypatch):

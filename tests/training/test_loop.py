@@ -106,6 +106,13 @@ def test_a_loss_that_is_no_number_stops_with_its_update(small_profile, monkeypat
         train(small_profile, "base-1", "")
 
 
+def test_a_pca_of_other_pictures_is_refused(small_profile):
+    pca = files.read_json(small_profile.pca)
+    files.write_json(small_profile.pca, pca | {"pixels": pca["pixels"] + 1})
+    with pytest.raises(UserError, match="of other pictures than the store; run `replicate pca"):
+        train(small_profile, "base-1", "")
+
+
 def test_a_batch_larger_than_the_set_is_one_line(small_profile):
     recipe = small_profile.settings.recipe.model_copy(update={"batch_size": 4000})
     small_profile.settings = small_profile.settings.model_copy(update={"recipe": recipe})
@@ -114,10 +121,10 @@ def test_a_batch_larger_than_the_set_is_one_line(small_profile):
 
 
 def test_held_out_pictures_are_a_share_of_each_class():
-    labels = np.repeat([0, 1, 2], [100, 50, 7])
+    labels = np.repeat([0, 1, 2, 3], [100, 50, 7, 1])
     held, learning = hold_out(labels, 0.02)
     assert np.bincount(labels[held]).tolist() == [2, 1, 1]
-    assert sorted([*held, *learning]) == list(range(157))
+    assert sorted([*held, *learning]) == list(range(158))
 
 
 def test_an_epoch_shows_every_picture_that_learns_once(small_profile):

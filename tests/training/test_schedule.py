@@ -15,6 +15,10 @@ def test_a_fall_below_the_threshold_is_no_fall():
     assert stand(PLATEAU, [50, 49.95, 49.9]).drops == 0
 
 
+def test_a_fall_of_just_the_threshold_counts_whatever_the_binary_fractions_say():
+    assert all(stand(PLATEAU, [tenths / 10, 99, (tenths - 1) / 10]).drops == 0 for tenths in range(10, 900))
+
+
 def test_the_best_so_far_counts_not_the_last():
     assert stand(PLATEAU, [50, 60, 55]).drops == 1
 
