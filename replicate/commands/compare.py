@@ -14,7 +14,8 @@ def command(profile_name: str) -> None:
 
     agrees, differs: a number over at least 3 seeds on the paper's data. paper is off: the claim contradicts the
     paper's own definitions. same direction at smaller scale, opposite direction: the sign of an effect on fewer
-    pictures. undecided: too few seeds, or an interval that covers zero. built as stated: a setting that is
+    pictures. undecided: too few seeds, an interval that covers zero, or other settings than the paper's on its
+    pictures. built as stated: a setting that is
     followed, which is no evidence. not run: with what it needs. Drawn pictures decide arithmetic only.
 
     Writes results.json, verdicts.json and metrics.json to reports/PROFILE.

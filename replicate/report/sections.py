@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from replicate.evidence.statistics import chance
 from replicate.networks import count, load, totals
@@ -27,7 +28,7 @@ class Figure:
     def inline(self):  # type: ignore[no-untyped-def]
         from markupsafe import Markup
 
-        return Markup(figures.inline(self.svg, self.says))  # drawn by us: nothing in it came from outside
+        return Markup(figures.inline(self.svg, self.says))  # drawn by us, now or by an earlier report
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _score(profile: Profile) -> Section:
             "and is counted apart; what was not run counts for nothing.")
         ],
         [build("score", profile=profile)],
-        records=[data.verdicts_origin(profile)],
+        records=["replicate/paper/claims.yaml", f"reports/{profile.name}/results.json"],
     )
 
 
@@ -168,38 +169,40 @@ def _ablations(profile: Profile) -> Section:
                 figures.draw("ablations", figures.ablations, points, guessing),
             )
         ],
-        [f"reports/{profile.name}/results.json", data.verdicts_origin(profile)],
+        [f"reports/{profile.name}/results.json", "replicate/paper/claims.yaml"],
     )
 
 
 def _kernels(profile: Profile) -> Section:
+    """Of the baseline's first training; git keeps the figure, not the predictions that it is drawn from."""
+    group = (found := data.results(profile)).groups[found.baseline]
+    path, drawn = profile.predictions(group.trainings[0]), profile.reports / "figures" / "kernels.svg"
+    title = "What the first layer learned"
+    missing = f"the predictions of {group.trainings[0]} are not here; `{profile.repro}` makes them."
+    scale = "Mid-grey is a weight of zero; each kernel is scaled to its own largest weight."
+    words = [
+        ("The kernels of the first convolution as little colour pictures, arranged as in the paper's Figure 3: one tower "
+        "above the other. Nothing was counted in them; look for yourself."),
+        *(f"The paper: {claim.says}" for claim in claims().values() if claim.id in KERNEL_CLAIMS),
+    ]  # fmt: skip
+    if path.is_file():
+        shape, svg = _draw_kernels(path, load(group.network).towers)
+        figure = Figure("kernels", f"{shape[0]} kernels of {shape[2]}×{shape[3]}×3 of {group.trainings[0]}. {scale}", svg)
+    elif drawn.is_file():
+        path = drawn
+        words.append(f"This figure was drawn by an earlier report and is shown again as it was: {missing}")
+        figure = Figure("kernels", f"Kernels of the first convolution. {scale}", drawn.read_text(encoding="utf-8"))
+    else:
+        return Section("kernels", title, [f"Not shown: {missing}"])
+    return Section("kernels", title, words, figures=[figure], records=[str(path.relative_to(profile.root))])
+
+
+def _draw_kernels(predictions: Path, towers: int) -> tuple[tuple[int, ...], str]:
     import numpy as np
 
-    found = data.results(profile)
-    training = found.groups[found.baseline].trainings[0]
-    path = profile.predictions(training)
-    title = "What the first layer learned"
-    if not path.is_file():  # weights and predictions are not in git
-        return Section("kernels", title, [f"Not shown: the predictions of {training} are not here; `{profile.repro}` makes them."])
-    network = load(found.groups[found.baseline].network)
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(predictions, allow_pickle=False) as arrays:
         weights = arrays["conv1"]
-    statements = [f"The paper: {claim.says}" for claim in claims().values() if claim.id in KERNEL_CLAIMS]
-    return Section(
-        "kernels",
-        title,
-        [("The kernels of the first convolution as little colour pictures, arranged as in the paper's Figure 3: one tower "
-         "above the other. Nothing was counted in them; look for yourself."), *statements],
-        figures=[
-            Figure(
-                "kernels",
-                f"{weights.shape[0]} kernels of {weights.shape[2]}×{weights.shape[3]}×3 of {training}. Mid-grey is a weight of "
-                "zero; each kernel is scaled to its own largest weight.",
-                figures.draw("kernels", figures.kernels, weights, network.towers),
-            )
-        ],
-        records=[str(path.relative_to(profile.root))],
-    )  # fmt: skip
+    return weights.shape, figures.draw("kernels", figures.kernels, weights, towers)
 
 
 def _arithmetic() -> Section:
@@ -279,7 +282,7 @@ def _claims(profile: Profile) -> Section:
         "Every statement, judged",
         ["Said is what the paper says, measured what was derived or measured here."],
         [build("claims", profile=profile)],
-        records=["replicate/paper/claims.yaml", data.verdicts_origin(profile)],
+        records=["replicate/paper/claims.yaml", f"reports/{profile.name}/results.json"],
     )
 
 

@@ -1,6 +1,7 @@
 """Tables of what was measured: errors, and every ingredient against the baseline."""
 
 from replicate.evidence.results import Group, Results
+from replicate.evidence.statistics import ENOUGH_SEEDS, chance
 from replicate.networks import load
 from replicate.report import data
 from replicate.report.paper_says import claims_on, errors_of_paper, figure
@@ -9,7 +10,6 @@ from replicate.settings import Profile
 
 VIEWS = ("centre", "ten")
 POINTS = ".2f"
-ENOUGH_SEEDS = 3  # below that an interval says little and a verdict nothing
 
 
 def errors(profile: Profile) -> Table:
@@ -69,8 +69,8 @@ def _chance(found: Results) -> str:
     classes = sorted({group.classes for group in found.groups.values()})
     said = []
     for number in classes:
-        top1, top5 = 100 * (1 - 1 / number), 100 * (1 - 5 / number)
-        if number > 5:
+        top1, top5 = chance(number, 1), chance(number, 5)
+        if top5 is not None:
             said.append(f"With {number} classes chance is {top1:.4g} % top-1 and {top5:.4g} % top-5 error.")
         else:
             said.append(f"With {number} classes chance is {top1:.4g} % top-1 error; five answers of {number} would always be right, so top-5 is left out.")
@@ -107,13 +107,15 @@ def ablations(profile: Profile) -> Table:
                 "top5": top5.mean if top5 else None,
                 "paper": figure(claims),
                 "verdict": "; ".join(dict.fromkeys(words[claim.id] for claim in claims if claim.id in words)) or None,
-                "weight": "the baseline" if name == found.baseline else _weight(profile, len(group.seeds)),
+                "weight": "the baseline" if name == found.baseline else _weight(profile, group, baseline),
                 "parameters": group.parameters,
                 "macs": group.macs,
             }
         )
         if network.base:
             notes += [f"{name}: {note}" for note in network.notes]
+        views = {claim.id: claim.measure_arguments["views"] for claim in claims}
+        notes += [f"{name}: {claim} is judged on the {view} view." for claim, view in views.items() if view != "ten"]
     return Table(
         name="ablations",
         caption=(
@@ -164,12 +166,17 @@ def _override(key: str, value: Value) -> str:
     return f"{key} {'on' if value else 'off'}" if isinstance(value, bool) else f"{key} {value}"
 
 
-def _weight(profile: Profile, n: int) -> str:
-    """How much a group of `n` seeds can prove. A fixed schedule is a short one: the paper's waits for a plateau."""
+def _weight(profile: Profile, group: Group, baseline: Group) -> str:
+    """How much a group can prove, by the seeds of the smaller side.
+
+    A fixed schedule is called short: the paper's waits for a plateau.
+    """
+    n = min(len(group.seeds), len(baseline.seeds))
+    side = " of the baseline" if n < len(group.seeds) else ""
     if n >= ENOUGH_SEEDS:
-        return f"{n} seeds"
+        return f"{n} seeds{side}"
     short = "short " if profile.settings.recipe.schedule.rule == "fixed" else ""
-    return f"one {short}run, no evidence" if n == 1 else f"{n} {short}runs, no evidence"
+    return f"one {short}run{side}, no evidence" if n == 1 else f"{n} {short}runs{side}, no evidence"
 
 
 def _origin(profile: Profile) -> str:

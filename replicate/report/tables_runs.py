@@ -95,7 +95,8 @@ def provenance(profile: Profile) -> Table:
         raise data.missing(profile, "records")
     for name, stage in (("store", "prepare"), ("pca", "pca")):  # exact: any commit and machine gives the same
         if profile.record(name).is_file():
-            rows.append(_exact(profile, name, stage))
+            identity = store_record(profile).identity if name == "store" else None  # pca.json names no store
+            rows.append(_exact(profile, name, stage, identity))
     return Table(
         name="provenance",
         caption=f"Where every number of profile {profile.name} comes from: its records. {profile.settings.note}",
@@ -112,19 +113,19 @@ def provenance(profile: Profile) -> Table:
         rows=rows,
         note=(
             "The store's identity is a hash of its pictures and labels (its first 12 digits); a commit ending in +changes "
-            "had uncommitted code. Records of the pictures are exact and the same on every machine, so they name no commit. "
+            "had uncommitted code. Records of the pictures are exact and the same on every machine, so they name no commit; that of the PCA names no store. "
             f"The profile's method is {profile.settings.method}. From reports/{profile.name}/records/*.json, "
             "where all versions and hashes stand in full."
         ),
     )
 
 
-def _exact(profile: Profile, name: str, stage: str) -> Row:
+def _exact(profile: Profile, name: str, stage: str, store: str | None) -> Row:
     option = "" if profile.name == "demo" else f" --profile {profile.name}"
     blank: Row = dict.fromkeys(("seed", "commit", "method", "started"), None)
     return blank | {
         "record": f"{name}.json", "kind": name,
-        "command": f"replicate {stage}{option}", "store": store_record(profile).identity[:12],
+        "command": f"replicate {stage}{option}", "store": store and store[:12],
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from replicate.errors import UserError
-from replicate.evaluation.scores import chance, ensemble, error_rate, error_rates, read_predictions, top_k_errors
+from replicate.evaluation.scores import ensemble, error_rate, error_rates, read_predictions, top_k_errors
 
 
 def by_taking_the_maximum_away(probabilities, labels, k):
@@ -44,11 +44,6 @@ def test_error_rate_is_in_percent():
 def test_top5_of_five_classes_means_nothing():
     assert error_rates(np.eye(5), np.arange(5)) == {"top1": 0, "top5": None}
     assert error_rates(np.eye(6), np.arange(6)) == {"top1": 0, "top5": 0}
-
-
-def test_chance():
-    assert chance(10, 1) == pytest.approx(90) and chance(10, 5) == 50 and chance(1000, 5) == 99.5
-    assert chance(5, 5) is None
 
 
 def test_an_ensemble_is_the_mean_and_can_be_right_where_its_members_are_not():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replicate.evidence.results import Group, Results
-from replicate.evidence.statistics import estimate
+from replicate.evidence.statistics import difference, estimate
 from replicate.files import read_yaml
 from replicate.records import Provenance
 from replicate.settings import Profile, Settings
@@ -42,13 +42,21 @@ def results_of():
 
     def make(source: str, errors: dict, classes: int = 1000, pictures: int = 50000) -> Results:
         groups = {}
+        of_base = errors.get(("base", "paper"), {})
         for (run, network), by_error in errors.items():
             n = len(next(iter(by_error.values())))
             name = "base" if (run, network) == ("base", "paper") else f"{run}-{network}"
             groups[name] = Group(
                 run=run, network=network, seeds=list(range(1, n + 1)), trainings=[f"{name}-{i + 1}" for i in range(n)],
                 classes=classes, pictures=pictures, parameters=1, macs=1, input_side=224, epochs=[1] * n,
-                errors={key: estimate(values) for key, values in by_error.items()}, ensemble={}, differences={},
+                errors={key: estimate(values) for key, values in by_error.items()}, ensemble={},
+                view_gain={
+                    key: estimate([c - t for c, t in zip(by_error[f"centre.{key}"], by_error[f"ten.{key}"], strict=True)])
+                    for key in ("top1", "top5") if {f"centre.{key}", f"ten.{key}"} <= set(by_error)
+                },
+                differences={} if name == "base" else {
+                    key: difference(values, of_base[key]) for key, values in by_error.items() if key in of_base
+                },
             )  # fmt: skip
         return Results(profile="made-up", source=source, baseline="base", groups=groups, provenance=PROVENANCE)
 

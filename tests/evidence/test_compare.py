@@ -85,6 +85,9 @@ def test_what_is_written_can_be_read_and_followed_back(profile):
     assert off.ensemble == {} and off.errors["ten.top1"].sd is None
     assert off.differences["ten.top1"].mean == pytest.approx(alone - np.mean(tops))
     assert off.differences["ten.top1"].low is None
+    centres = [100 * np.mean(answers[f"base-{seed}"]["centre"].argmax(1) != labels) for seed in (1, 2, 3)]
+    assert base.view_gain["top1"].values == pytest.approx(np.subtract(centres, tops))
+    assert off.view_gain["top1"].low is None
 
 
 def test_metrics_are_small_and_named_for_readers(profile):
@@ -92,6 +95,7 @@ def test_metrics_are_small_and_named_for_readers(profile):
     metrics = json.loads((profile.reports / "metrics.json").read_text())
     assert list(metrics) == ["base", "lrn-off", "claims"]
     assert metrics["base"]["ten views"]["top-1 error %"] == round(results.groups["base"].errors["ten.top1"].mean, 2)
+    assert list(metrics["base"]["centre view"]) == ["top-1 error %", "top-5 error % (chance 50)"]  # of ten classes
     assert sum(metrics["claims"].values()) == len(verdicts.verdicts)
 
 
@@ -107,6 +111,7 @@ def test_five_classes_have_no_top5(profile):
         records.write(profile.record(name), found.model_copy(update={"values": found.values | {"errors": errors, "classes": 5}}))
     results, _ = compare(profile, "replicate compare")
     assert set(results.groups["base"].errors) == set(results.groups["base"].ensemble) == {"centre.top1", "ten.top1"}
+    assert set(results.groups["base"].view_gain) == {"top1"}
     metrics = json.loads((profile.reports / "metrics.json").read_text())
     assert list(metrics["base"]["ten views"]) == ["top-1 error %"]
 

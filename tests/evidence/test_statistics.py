@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate.evidence.statistics import binomial_se, difference, estimate
+from replicate.evidence.statistics import binomial_se, chance, difference, estimate
 
 A, B = [31.2, 30.4, 32.9], [28.0, 29.1, 28.3, 30.0]
 
@@ -38,3 +38,8 @@ def test_without_a_known_spread_there_is_no_interval(a, b):
 def test_standard_error_of_a_share():
     assert binomial_se(10, 3925) == pytest.approx(100 * np.sqrt(0.1 * 0.9 / 3925))
     assert binomial_se(0, 100) == 0
+
+
+def test_chance():
+    assert chance(10, 1) == pytest.approx(90) and chance(10, 5) == 50 and chance(1000, 5) == 99.5
+    assert chance(5, 5) is None

@@ -2,12 +2,15 @@
 
 import pytest
 
+from replicate import settings
 from replicate.evidence.departures import departures
 from replicate.evidence.results import VERDICTS
 from replicate.evidence.verdicts import judge
 from replicate.paper import claims
+from replicate.settings import Profile, load_from
+from tests.conftest import ROOT
 
-BASE, LRN = ("base", "paper"), ("base", "no-lrn")
+BASE, LRN, CROPS = ("base", "paper"), ("base", "no-lrn"), ("no-crops", "paper")
 OF_BASE = {"ten.top1": [40.6, 40.7, 40.8], "ten.top5": [18.1, 18.2, 18.3], "centre.top1": [42.4, 42.6, 42.5], "centre.top5": [19.6, 19.8, 19.7]}  # fmt: skip
 
 
@@ -58,6 +61,9 @@ TABLE = [
     ("ten-views-gain", "imagenette-256q60", {BASE: OF_BASE}, "same direction at smaller scale", "size"),
     ("pool-gain", "imagenette-256q60", {BASE: OF_BASE, ("base", "non-overlapping"): worse(5, 5)}, "not run", "needs ilsvrc2012"),
     ("table2-1cnn", "imagenette-256q60", {BASE: OF_BASE}, "not run", "needs ilsvrc2012"),
+    # a net that saw centre views only is judged on the centre view, however it fares on ten
+    ("without-crops-overfits", "imagenette-256q60", {BASE: OF_BASE, CROPS: worse(-5, -5) | {"centre.top1": [50.1, 50.2, 50.3]}}, "same direction at smaller scale", "size"),
+    ("without-crops-overfits", "imagenette-256q60", {BASE: OF_BASE, CROPS: worse(5, 5) | {"centre.top1": [30.1, 30.2, 30.3]}}, "opposite direction", "size"),
     # drawn pictures never decide about a number
     ("lrn-gain", "drawn", {BASE: OF_BASE, LRN: worse(1.4, 1.2)}, "not run", "drawn pictures"),
     ("table2-1cnn", "drawn", {BASE: OF_BASE}, "not run", "drawn pictures"),
@@ -96,10 +102,11 @@ def test_the_sign_of_the_views_is_centre_less_ten(verdict):
     assert verdict("ten-views-gain", "imagenette-256q60", {BASE: turned}).verdict == "opposite direction"
 
 
-def test_other_settings_on_the_papers_data_give_a_direction_only(verdict):
+def test_other_settings_on_the_papers_data_decide_nothing(verdict):
     errors = {BASE: OF_BASE, LRN: worse(1.4, 1.2)}
     found = verdict("lrn-gain", "ilsvrc2012", errors, batch_size=256)
-    assert found.verdict == "same direction at smaller scale" and "batch-size" in found.reason
+    assert found.verdict == "undecided" and "batch-size" in found.reason and "size says nothing" in found.reason
+    assert found.measured.startswith("top-1 1.40 points")
     found = verdict("table2-1cnn", "ilsvrc2012", errors, batch_size=256)
     assert found.verdict == "not run" and "departs" in found.reason
 
@@ -110,8 +117,20 @@ def test_a_part_of_the_classes_is_not_the_papers_data(verdict):
 
 def test_a_setting_that_the_profile_leaves_is_not_run(verdict):
     found = verdict("batch-size", "ilsvrc2012", None, batch_size=32)
-    assert found.verdict == "not run" and found.reason == "this profile departs: 32 pictures"
+    assert found.verdict == "not run"
+    assert found.reason == "this profile departs: 32 pictures; needs the paper's setting, run `dvc repro`"  # made-up demo
     assert verdict("batch-size", "ilsvrc2012", None).verdict == "built as stated"
+
+
+def test_a_setting_is_advised_only_where_a_profile_has_it(settings_on, profiles):
+    profiles["demo"] = Profile("demo", ROOT, settings_on("drawn", batch_size=32))
+    own = settings_on("drawn", batch_size=32, momentum=0.8)
+    found = {one.id: one.reason for one in judge(own, "demo", None, profiles)}
+    assert found["batch-size"].endswith("needs the paper's setting, run `dvc repro pipelines/imagenette/dvc.yaml`")
+    assert found["momentum"].endswith("needs the paper's setting, run `dvc repro`")
+    assert found["pictures-of-ilsvrc"].endswith("needs the paper's setting")  # no pipeline is on those of 2010
+    alone = {one.id: one.reason for one in judge(own, "demo", None, {})}
+    assert alone["batch-size"] == "this profile departs: 32 pictures; needs the paper's setting"
 
 
 def test_counted_pictures(verdict):
@@ -146,8 +165,20 @@ def test_a_command_is_advised_only_where_it_gives_what_is_needed(settings_on, pr
 
 def test_departures_of_the_papers_own_settings_are_those_left_knowingly(settings_on):
     found = departures(settings_on("ilsvrc2012"))
-    assert {one.claim for one in found} == {"relu-every-layer", "colour-pca-formula"}
+    assert {one.claim for one in found} == {"relu-every-layer", "colour-pca-formula", "pictures-of-ilsvrc"}
     assert all(one.why for one in found)
+
+
+def test_every_departure_of_the_pipeline_imagenet_has_its_reason():
+    found = departures(load_from(ROOT, "imagenet").settings)
+    assert found and all(one.why for one in found), [one.claim for one in found if not one.why]
+
+
+@pytest.mark.parametrize("profile", settings.profiles(ROOT))
+def test_the_pictures_of_every_profile_are_among_its_departures(profile):
+    own = load_from(ROOT, profile).settings
+    row = next(one for one in departures(own) if one.claim == "pictures-of-ilsvrc")
+    assert row.here == own.source.name and row.why
 
 
 def test_every_departure_is_a_row(settings_on):
@@ -156,7 +187,8 @@ def test_every_departure_is_a_row(settings_on):
             "reflections": False, "colour_noise": {"reading": "none", "std": 0.1}, "schedule": schedule}  # fmt: skip
     rows = {one.claim: one for one in departures(settings_on("ilsvrc2012", **left), classes=10)}
     expected = {"input-224", "batch-size", "momentum", "weight-decay", "learning-rate", "rate-divisor", "random-crops",
-                "colour-pca-formula", "colour-std", "rate-rule", "rate-drops", "epochs-90", "classes-1000", "relu-every-layer"}  # fmt: skip
+                "colour-pca-formula", "colour-std", "rate-rule", "rate-drops", "epochs-90", "classes-1000", "relu-every-layer",
+                "pictures-of-ilsvrc"}  # fmt: skip
     assert set(rows) == expected
     assert (rows["batch-size"].paper, rows["batch-size"].here) == ("128 pictures", "32 pictures")
     assert (rows["random-crops"].paper, rows["random-crops"].here) == ("reflections yes", "reflections no")

@@ -89,7 +89,7 @@ def test_the_note_is_in_every_part(built: Path) -> None:
 
 def test_what_records_hold_is_escaped(built: Path) -> None:
     text = built.read_text()
-    assert "a &lt;machine&gt; of two cores" in text and "<machine>" not in text and "50 % <b>" not in text
+    assert "a &lt;machine&gt; of two cores" in text and "<machine>" not in text
 
 
 def test_only_agreement_is_green(built: Path) -> None:
@@ -114,6 +114,19 @@ def test_without_predictions_the_kernels_are_said_to_be_missing(profile: Profile
     profile.predictions("base-1").unlink()
     text = page.build(profile).read_text()
     assert "predictions of base-1 are not here" in text and "figure-kernels" not in text
+
+
+def test_without_predictions_a_figure_that_git_kept_is_shown_again(profile: Profile) -> None:
+    page.build(profile)
+    drawn = profile.reports / "figures" / "kernels.svg"
+    before = drawn.read_bytes()
+    profile.predictions("base-1").unlink()
+    text = page.build(profile).read_text()
+    assert drawn.read_bytes() == before
+    part = next(one for one in text.split("<section ") if "What the first layer learned" in one and "<svg" in one)
+    assert "Mid-grey is a weight of zero" in part and "predictions of base-1 are not here" in part
+    assert "16 kernels" not in part and "reports/demo/figures/kernels.svg" in part  # what was not read is not said
+    assert "(figures/kernels.svg)" in (profile.reports / "README.md").read_text()
 
 
 def test_a_missing_log_leaves_nothing_half_written(profile: Profile) -> None:
