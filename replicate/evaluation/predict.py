@@ -10,6 +10,7 @@ from replicate import files, records
 from replicate.errors import UserError
 from replicate.evaluation.scores import error_rates
 from replicate.modules import Net, build, weights
+from replicate.modules.cpu import prepare_cpu
 from replicate.networks import count, totals
 from replicate.pictures.crops import Reading, ten_views
 from replicate.pictures.store import Store, open_store, verify
@@ -31,6 +32,7 @@ def load_trained(profile: Profile, name: str, store: Store) -> tuple[Net, dict]:
             raise UserError(f"{path}: weights of {what} {header.get(what)!r}, but {name} has {ours!r}; {again}")
     net = build(training.network, len(store.classes), header["side"])
     weights.load_into(net, tensors, path)
+    prepare_cpu(net, PICTURES_AT_ONCE)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return net.eval().to(device, memory_format=torch.channels_last), header
 

@@ -18,13 +18,13 @@ from replicate import files, records
 from replicate.errors import UserError
 from replicate.evaluation.scores import top_k_errors
 from replicate.modules import Net, build, initialise, weights
+from replicate.modules.cpu import prepare_cpu
 from replicate.pictures import pca as pca_file
 from replicate.pictures.crops import Reading
 from replicate.pictures.store import Split, open_store, verify
 from replicate.randomness import generator
 from replicate.settings import Profile, Recipe
 from replicate.training import augment, checkpoint, schedule
-from replicate.training.allocator import keep_freed_memory
 from replicate.training.update import PaperSGD
 
 CHECKPOINT_SECONDS = 120
@@ -96,7 +96,6 @@ def hold_out(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
 
 def train(profile: Profile, name: str, command: str) -> Path:
     """Trains `name`, or goes on where it was stopped; writes its weights and its log. Returns the weights' path."""
-    keep_freed_memory()
     folder = profile.state / "checkpoints" / profile.name / name
     with files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r} is already running; wait for it or stop it"):
         return _train(profile, name, command, folder)
@@ -115,6 +114,7 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
 
     net = initialise(build(training.network, len(store.classes), recipe.crop), training.seed)
     net = net.to(device, memory_format=torch.channels_last)
+    prepare_cpu(net, recipe.batch_size)
     optimizer = PaperSGD(net.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay)
     feed = Feed(recipe, net, store.train, Reading.of(net.description.input, store.mean), pca, training.seed)
     identity = files.identity(

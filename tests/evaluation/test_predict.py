@@ -31,8 +31,8 @@ def test_ten_views_are_the_mean_of_ten_single_views(small_profile):
     pixels = pictures.astype(np.float32) - store.mean
     views = []
     for flip in (False, True):
-        for row, column in ((0, 0), (0, 8), (4, 4), (8, 0), (8, 8)):
-            crop = pixels[:, row : row + 48, column : column + 48]
+        for row, column in ((0, 0), (0, 4), (2, 2), (4, 0), (4, 4)):
+            crop = pixels[:, row : row + 32, column : column + 32]
             crop = np.ascontiguousarray((crop[:, :, ::-1] if flip else crop).transpose(0, 3, 1, 2))
             with torch.no_grad():
                 views.append(net(torch.from_numpy(crop)).softmax(1).numpy())
@@ -111,4 +111,4 @@ def test_classify_says_that_a_file_is_no_picture(trained, tmp_path):
 
 def test_the_weights_file_knows_side_network_and_seed(trained):
     net, header = load_trained(trained, "base-1", open_store(trained.store))
-    assert (net.side, header["network"], header["seed"]) == (48, "demo", 1)
+    assert (net.side, header["network"], header["seed"]) == (32, "demo", 1)

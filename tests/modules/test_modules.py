@@ -19,7 +19,7 @@ def test_convolution_reads_zeros_beyond_the_right_and_lower_edge():
 
 def test_towers_meet_where_figure_2_says():
     net = initialise(build("demo", classes=10), seed=1).double().eval()
-    x = torch.randn(1, 3, 48, 48, dtype=torch.float64) * 50
+    x = torch.randn(1, 3, 32, 32, dtype=torch.float64) * 50
     outputs = {}
     for part, module in net.named_children():
         module.register_forward_hook(lambda m, i, out, part=part: outputs.__setitem__(part, out.clone()))
@@ -104,5 +104,5 @@ def test_a_damaged_weights_file_is_one_line(tmp_path):
 
 
 def test_input_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="built for 3x48x48"):
+    with pytest.raises(ValueError, match="built for 3x32x32"):
         build("demo", classes=10)(torch.zeros(1, 3, 56, 56))
