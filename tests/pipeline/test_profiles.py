@@ -1,5 +1,6 @@
 """Every profile without its data: the pipeline lists, all parameters validate, each network takes one training step."""
 
+import re
 import subprocess
 
 import numpy as np
@@ -55,12 +56,13 @@ def test_stages_read_their_own_profile_s_parameters(profile):
 
 
 def test_every_parameter_line_has_its_meaning(profile):
-    for line in profile.params_file.read_text().splitlines():
-        stem = line.split("#")[0].rstrip()
-        if stem.startswith("  ") and not stem.endswith(":") and "seed:" not in stem and "note" not in stem:
-            key = stem.split(":")[0].strip()
-            if key in settings.Recipe.model_fields or key in settings.Pictures.model_fields:
-                assert "#" in line, line
+    """Those of `pictures` and `recipe`, two spaces deep; overrides further in repeat them."""
+    found = re.findall(r"^  (\w+):(.*)$", profile.params_file.read_text(), flags=re.MULTILINE)
+    known = settings.Recipe.model_fields | settings.Pictures.model_fields
+    lines = [(key, rest) for key, rest in found if key in known]
+    assert {key for key, _ in lines} == set(known)
+    for key, rest in lines:
+        assert "# " in rest, key
 
 
 def test_fc6_reads_the_same_with_either_pooling(profile):
