@@ -10,7 +10,7 @@ from replicate.errors import UserError
 from replicate.pictures import draw, recode, sources
 from replicate.pictures.recode import fetch_imagenette
 
-IMAGENETTE = {"kind": "imagenette", "name": "imagenette-256q60"}
+IMAGENETTE = {"kind": "imagenette", "name": "imagenette-small"}
 DATA = Path(os.environ.get("REPLICATE_DATA", "nowhere"))
 SAMPLE = DATA / "imagenette2-320-sample.tar"
 
