@@ -53,14 +53,6 @@ class Totals:
     conv_macs: int
     conv_neurons: int
 
-    @property
-    def linear_parameters(self) -> int:
-        return self.parameters - self.conv_parameters
-
-    @property
-    def linear_macs(self) -> int:
-        return self.macs - self.conv_macs
-
 
 def output_side(side: int, kernel_size: int, stride: int, padding: int, rounding: str) -> int:
     """1 + (side + 2·padding - kernel)/stride, rounded up or down; at most 0 where the kernel does not fit."""

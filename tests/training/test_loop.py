@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -156,5 +155,4 @@ def test_sigterm_keeps_what_was_learned(small_clone):
     assert "goes on after epoch" in again.stdout.readline()
     again.kill()
     again.wait()
-    time.sleep(0.1)
     assert not (small_clone / "models").exists()
