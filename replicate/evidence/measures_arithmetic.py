@@ -3,7 +3,7 @@
 from math import log2, prod
 
 from replicate.networks import Network, Row, count, load, totals
-from replicate.networks.description import LRN, MaxPool, Rounding
+from replicate.networks.description import LRN, Pool, Rounding
 from replicate.paper import claims
 
 TWO_GPU, ONE_GPU = "paper", "one-gpu"  # the networks that section 3.2 compares
@@ -90,7 +90,7 @@ def pool_difference(network: str, window: int) -> dict[str, int]:
     other = net.model_copy(
         update={
             "layers": [
-                layer.model_copy(update={"kernel_size": window}) if isinstance(layer, MaxPool) else layer
+                layer.model_copy(update={"kernel_size": window}) if isinstance(layer, Pool) else layer
                 for layer in net.layers
             ]
         }

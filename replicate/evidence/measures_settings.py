@@ -6,7 +6,7 @@ from typing import Any
 
 from replicate.evidence.measures_arithmetic import ONE_GPU, TWO_GPU
 from replicate.networks import Network, count, load
-from replicate.networks.description import LRN, Activation, Conv, Dropout, Gaussian, Linear, MaxPool
+from replicate.networks.description import LRN, Activation, Conv, Dropout, Gaussian, Linear, Pool
 from replicate.settings import Drawn, Plateau, Recipe, Settings
 
 
@@ -46,7 +46,7 @@ def _find(network: Network, name: str) -> Any:
 
 def census(network: Network) -> dict[str, int]:
     """Layers of each kind."""
-    kinds = {"convolutional": Conv, "fully connected": Linear, "pooling": MaxPool, "normalisation": LRN}
+    kinds = {"convolutional": Conv, "fully connected": Linear, "pooling": Pool, "normalisation": LRN}
     return {name: sum(isinstance(layer, kind) for layer in network.layers) for name, kind in kinds.items()}
 
 
@@ -118,7 +118,7 @@ def one_gpu_widths(network: Network) -> dict[str, float]:
 
 
 def pooling(network: Network) -> dict[str, int] | list[dict[str, int]]:
-    return _same([{"stride": p.stride, "window": p.kernel_size} for p in network.layers if isinstance(p, MaxPool)])
+    return _same([{"stride": p.stride, "window": p.kernel_size} for p in network.layers if isinstance(p, Pool)])
 
 
 def _lrn(network: Network) -> list[LRN]:

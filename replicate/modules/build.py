@@ -5,14 +5,14 @@ from math import prod
 
 from torch import Tensor, nn
 
-from replicate.modules.layers import Conv2d, Dropout
-from replicate.modules.lrn import LRN
+from replicate.modules.layers import Conv2d, Dropout, GroupedLinear, Local2d
+from replicate.modules.lrn import LRN, SpatialLRN
 from replicate.networks import Network, Row, count, load
 from replicate.networks import description as d
 
 
 class Net(nn.Sequential):
-    """(N, 3, side, side) float pixels as `description.input` states them -> (N, classes) logits."""
+    """(N, maps, side, side) float pixels as `description.input` states them (3 maps, grey 1) -> (N, classes) logits."""
 
     def __init__(self, network: Network, classes: int, side: int):
         rows = count(network, side=side, classes=classes)
@@ -20,8 +20,9 @@ class Net(nn.Sequential):
         self.description, self.classes, self.side = network, classes, side
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1:] != (3, self.side, self.side):
-            raise ValueError(f"network {self.description.name!r} was built for 3x{self.side}x{self.side}, got {tuple(x.shape[1:])}")
+        reads = (self.description.input.maps, self.side, self.side)
+        if x.shape[1:] != reads:
+            raise ValueError(f"network {self.description.name!r} was built for {'x'.join(map(str, reads))}, got {tuple(x.shape[1:])}")
         return super().forward(x)
 
     def set_dropout_key(self, seed: int, step: int) -> None:
@@ -31,41 +32,52 @@ class Net(nn.Sequential):
                 module.key = (seed, step)
 
 
-def build(name: str, classes: int = 1000, side: int | None = None) -> Net:
+def build(name: str, classes: int | None = None, side: int | None = None) -> Net:
     """The network `name` for `classes` classes and `side`-pixel input (default: the net's own); weights not yet the paper's.
 
     Raises UserError for an unknown name or a side too small for the net. `initialise(net, seed)` draws the weights.
     """
     network = load(name)
-    return Net(network, classes, side or network.input.side)
+    return Net(network, classes or network.classes, side or network.input.side)
 
 
 def _named(network: Network, rows: list[Row]) -> list[tuple[str, nn.Module]]:
+    """Layers by name; `flatten` before the first linear layer, or at the end."""
     modules: list[tuple[str, nn.Module]] = []
-    flat = False
     for layer, row in zip(network.layers, rows, strict=True):
-        if isinstance(layer, d.Linear) and not flat:
+        if isinstance(layer, d.Linear) and len(row.input) == 3:
             modules.append(("flatten", nn.Flatten()))
-            flat = True
         modules.append((layer.name, _module(network, layer, row)))
+    if len(rows[-1].output) == 3:
+        modules.append(("flatten", nn.Flatten()))
     return modules
 
 
 def _module(network: Network, layer: d.AnyLayer, row: Row) -> nn.Module:
+    reads, out = row.input[0], row.output[0]
     match layer:
-        case d.Conv():
-            return Conv2d(
-                row.input[0], layer.out, layer.kernel_size, layer.stride, layer.padding, groups=layer.groups, excess=row.excess
-            )
-        case d.Linear():
-            return nn.Linear(prod(row.input), row.output[0])
-        case d.MaxPool():
-            return nn.MaxPool2d(layer.kernel_size, layer.stride, ceil_mode=network.rounding.pool == "up")
+        case d.Conv(kernel_size=kernel, stride=stride, padding=padding, groups=groups, bias=bias):
+            return Conv2d(reads, out, kernel, stride, padding, groups=groups, bias=bias, excess=row.excess)
+        case d.Local(kernel_size=kernel, stride=stride, padding=padding):
+            return Local2d(reads, out, kernel, stride, padding, row.output[1], row.excess)
+        case d.Linear(groups=groups):
+            return GroupedLinear(prod(row.input), out, groups) if groups > 1 else nn.Linear(prod(row.input), out)
+        case d.Pool():
+            up = network.rounding.pool == "up"
+            if layer.kind == "max_pool":
+                return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding, ceil_mode=up)
+            return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, ceil_mode=up, count_include_pad=False)
+        case d.GlobalPool():
+            return nn.AdaptiveAvgPool2d(1)
+        case d.LRN(neighbours="space"):
+            return SpatialLRN(layer.size, layer.alpha_on_sum, layer.beta, layer.k)
         case d.LRN():
-            alpha = layer.alpha / layer.size if layer.over == "mean" else layer.alpha
-            return LRN(layer.size, alpha, layer.beta, layer.k, network.towers if layer.scope == "tower" else 1)
+            return LRN(layer.size, layer.alpha_on_sum, layer.beta, layer.k, network.towers if layer.scope == "tower" else 1)
+        case d.BatchNorm():
+            kind = nn.BatchNorm2d if len(row.input) == 3 else nn.BatchNorm1d
+            return kind(reads, eps=layer.eps, momentum=layer.momentum)
         case d.Dropout():
             return Dropout(layer.name, layer.p, layer.rescale)
         case d.Activation():
-            return {"relu": nn.ReLU, "tanh": nn.Tanh}[layer.kind]()
+            return {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[layer.kind]()
     raise NotImplementedError(f"no module for layer {layer.name!r} of {network.name!r}")

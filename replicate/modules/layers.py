@@ -1,4 +1,4 @@
-"""The layers that torch lacks in the paper's form: convolution that rounds up, dropout halved at test."""
+"""The layers that torch lacks in the form that the descriptions need: rounding up, unshared weights, groups, dropout halved at test."""
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,46 @@ class Conv2d(nn.Conv2d):
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", excess={self.excess}" if self.excess else "")
+
+
+class Local2d(nn.Module):
+    """A convolution with weights and biases of its own at every position: (N, C, H, W) -> (N, out, side, side).
+
+    weight: (side², out, C·kernel²), bias: (out, side, side). Source: the 2012 code's `local` layers.
+    """
+
+    def __init__(self, channels: int, out: int, kernel_size: int, stride: int, padding: int, side: int, excess: int = 0):
+        super().__init__()
+        self.kernel_size, self.stride, self.side = kernel_size, stride, side
+        self.zeros = (padding, padding + excess) * 2
+        self.weight = nn.Parameter(torch.zeros(side * side, out, channels * kernel_size**2))
+        self.bias = nn.Parameter(torch.zeros(out, side, side))
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = F.unfold(F.pad(x, self.zeros), self.kernel_size, stride=self.stride)  # (N, C·kernel², side²)
+        y = torch.bmm(self.weight, windows.permute(2, 1, 0))  # (side², out, N)
+        return y.permute(2, 1, 0).reshape(len(x), -1, self.side, self.side) + self.bias
+
+    def extra_repr(self) -> str:
+        positions, out, reads = self.weight.shape
+        return f"{reads} values -> {out} maps at each of {positions} positions"
+
+
+class GroupedLinear(nn.Module):
+    """`groups` linear layers side by side, each of its own part of the units: (N, inputs) -> (N, out)."""
+
+    def __init__(self, inputs: int, out: int, groups: int):
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.zeros(out, inputs // groups))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = zip(x.chunk(self.groups, 1), self.weight.chunk(self.groups), self.bias.chunk(self.groups), strict=True)
+        return torch.cat([F.linear(part, weight, bias) for part, weight, bias in parts], 1)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1] * self.groups} -> {self.weight.shape[0]}, groups={self.groups}"
 
 
 class Dropout(nn.Module):

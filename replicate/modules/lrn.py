@@ -134,3 +134,19 @@ class LRN(nn.Module):
 
     def extra_repr(self) -> str:
         return f"size={self.size}, alpha={self.alpha:g} (on the sum), beta={self.beta}, k={self.k}, towers={self.towers}"
+
+
+class SpatialLRN(nn.Module):
+    """The same with a window of `size`×`size` positions in one map, clipped at its edges (2012 code, layer 2: `rnorm`)."""
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.size // 2
+        window = F.avg_pool2d(x.square(), 2 * half + 1, 1, half, divisor_override=1)  # the plain sum
+        return x * (self.k + self.alpha * window).pow(-self.beta)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}x{self.size}, alpha={self.alpha:g} (on the sum), beta={self.beta}, k={self.k}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from replicate.errors import UserError
-from replicate.networks.description import Conv, Linear, MaxPool, Network
+from replicate.networks.description import BatchNorm, Conv, GlobalPool, Linear, Local, Network, Pool
 
 Shape = tuple[int, ...]
 
@@ -14,7 +14,7 @@ class Row:
     """One layer, counted. `input` and `output` are (channels, height, width) or (units,).
 
     `excess` is how many rows and columns of zeros beyond the right and lower edge the last windows read
-    (conv), or by how much they are clipped (pool).
+    (conv), or by how much they are clipped (pool). The weights and biases of a batch normalisation are counted as parameters.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def learned(self) -> bool:
-        return self.kind in ("conv", "linear")
+        return self.kind in ("conv", "local", "linear")
 
     @property
     def neurons(self) -> int:
@@ -46,6 +46,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Totals:
+    """`conv_*`: of the layers that read maps by windows, locally connected ones among them."""
+
     parameters: int
     macs: int
     neurons: int
@@ -55,26 +57,30 @@ class Totals:
 
 
 def output_side(side: int, kernel_size: int, stride: int, padding: int, rounding: str) -> int:
-    """1 + (side + 2·padding - kernel)/stride, rounded up or down; at most 0 where the kernel does not fit."""
+    """1 + (side + 2·padding - kernel)/stride, rounded up or down; at most 0 where the kernel does not fit.
+
+    Rounded up, a last window that would begin beyond the picture and its padding on the left is left out.
+    """
     steps = side + 2 * padding - kernel_size
-    return 1 + (-(-steps // stride) if rounding == "up" else steps // stride)
+    if rounding == "down":
+        return 1 + steps // stride
+    last = -(-steps // stride)
+    return 1 + last - (last * stride >= side + padding)
 
 
 def count(network: Network, side: int | None = None, classes: int | None = None) -> list[Row]:
     """Every layer of `network` on inputs of `side` pixels (default: the net's own), in order."""
     side = side or network.input.side
     classes = classes or network.classes
-    shape: Shape = (len(network.input.channels), side, side)
+    shape: Shape = (network.input.maps, side, side)
     rows = []
     for layer in network.layers:
         kernel = stride = padding = groups = None
         weights = biases = macs = excess = 0
         out: Shape = shape
-        if isinstance(layer, Conv | MaxPool):
-            is_conv = isinstance(layer, Conv)
-            kernel, stride = layer.kernel_size, layer.stride
-            padding = layer.padding if is_conv else 0
-            rounding = network.rounding.conv if is_conv else network.rounding.pool
+        if isinstance(layer, Conv | Local | Pool):
+            kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
+            rounding = network.rounding.pool if isinstance(layer, Pool) else network.rounding.conv
             new = output_side(shape[1], kernel, stride, padding, rounding)
             if new < 1:
                 raise UserError(
@@ -82,22 +88,36 @@ def count(network: Network, side: int | None = None, classes: int | None = None)
                     f"{side}-pixel input; use a larger input side"
                 )
             excess = max(0, (new - 1) * stride + kernel - shape[1] - 2 * padding)
-            out = (layer.out if is_conv else shape[0], new, new)
-            if is_conv:
-                groups = layer.groups
-                weights, biases = kernel * kernel * shape[0] // groups * out[0], out[0]
-                macs = weights * new * new
-        elif isinstance(layer, Linear):
-            out = (classes if layer.out == "classes" else layer.out,)
-            weights, biases = prod(shape) * out[0], out[0]
+            out = (shape[0] if isinstance(layer, Pool) else _width(layer, classes), new, new)
+        if isinstance(layer, Conv):
+            groups = layer.groups
+            weights, biases = kernel * kernel * (shape[0] // groups) * out[0], out[0] * layer.bias
+            macs = weights * out[1] * out[2]
+        elif isinstance(layer, Local):
+            weights, biases = kernel * kernel * shape[0] * prod(out), prod(out)
             macs = weights
+        elif isinstance(layer, Linear):
+            groups = layer.groups
+            out = (_width(layer, classes),)
+            if prod(shape) % groups:
+                raise UserError(f"network {network.name!r}: {layer.name}: {prod(shape)} inputs do not split into {groups} groups")
+            weights, biases = prod(shape) // groups * out[0], out[0]
+            macs = weights
+        elif isinstance(layer, BatchNorm):
+            weights = biases = shape[0]
+        elif isinstance(layer, GlobalPool):
+            out = (shape[0], 1, 1)
         rows.append(Row(layer.name, layer.kind, kernel, stride, padding, groups, shape, out, weights, biases, macs, excess))
         shape = out
     return rows
 
 
+def _width(layer: Conv | Local | Linear, classes: int) -> int:
+    return classes if layer.out == "classes" else layer.out
+
+
 def totals(rows: list[Row]) -> Totals:
-    conv = [row for row in rows if row.kind == "conv"]
+    conv = [row for row in rows if row.kind in ("conv", "local")]
     return Totals(
         parameters=sum(row.parameters for row in rows),
         macs=sum(row.macs for row in rows),

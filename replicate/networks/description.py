@@ -14,9 +14,17 @@ FOLDER = Path(__file__).parent
 
 
 class Gaussian(Strict):
-    """Weights from N(0, std²), all biases `bias` (section 5)."""
+    """Weights from N(0, std²), all biases `bias` (section 5); `truncated`: drawn anew beyond two s.d."""
 
     std: PositiveFloat
+    bias: float
+    truncated: bool = False
+
+
+class Scheme(Strict):
+    """Weights whose spread follows from the layer's fan in and fan out, by the name that libraries give it."""
+
+    scheme: Literal["glorot_uniform", "glorot_normal", "he_normal", "lecun_normal"]
     bias: float
 
 
@@ -26,7 +34,7 @@ class Uniform(Strict):
     uniform: Literal["fan_in"]
 
 
-Init = Gaussian | Uniform
+Init = Gaussian | Scheme | Uniform
 
 
 class Layer(Strict):
@@ -37,28 +45,44 @@ class Conv(Layer):
     """`groups` 2 in a net of two towers means: reads the maps of its own tower only (Figure 2)."""
 
     kind: Literal["conv"]
-    out: PositiveInt
+    out: PositiveInt | Literal["classes"]
     kernel_size: PositiveInt
     stride: PositiveInt
     padding: Annotated[int, Field(ge=0)]
     groups: PositiveInt
     init: Init
+    bias: bool = True
+
+
+class Local(Layer):
+    """Locally connected: a convolution whose weights and biases are not shared between positions (the 2012 CIFAR-10 nets)."""
+
+    kind: Literal["local"]
+    out: PositiveInt
+    kernel_size: PositiveInt
+    stride: PositiveInt
+    padding: Annotated[int, Field(ge=0)]
+    init: Init
 
 
 class Linear(Layer):
+    """`groups` 2 in a net of two towers means: reads the units of its own tower only."""
+
     kind: Literal["linear"]
     out: PositiveInt | Literal["classes"]
+    groups: PositiveInt = 1
     init: Init
 
 
 class Activation(Layer):
-    kind: Literal["relu", "tanh"]
+    kind: Literal["relu", "tanh", "sigmoid"]
 
 
 class LRN(Layer):
     """Local response normalisation: x·(k + α·S)^-β, S the sum or mean of squares over `size` neighbouring maps.
 
-    `scope` says whether the window stops at a tower's edge or runs across the whole layer.
+    `scope` says whether the window stops at a tower's edge or runs across the whole layer. With `neighbours: space`
+    the window is `size`×`size` positions of one map instead (layer 2 of the 2012 code), and scope says nothing.
     """
 
     kind: Literal["lrn"]
@@ -68,12 +92,43 @@ class LRN(Layer):
     k: PositiveFloat
     over: Literal["sum", "mean"]
     scope: Literal["tower", "layer"]
+    neighbours: Literal["maps", "space"] = "maps"
+
+    @property
+    def alpha_on_sum(self) -> float:
+        """α as it multiplies the plain sum of squares, whichever of the two readings the file has."""
+        window = self.size if self.neighbours == "maps" else self.size**2
+        return self.alpha / window if self.over == "mean" else self.alpha
 
 
-class MaxPool(Layer):
-    kind: Literal["max_pool"]
+class BatchNorm(Layer):
+    """(x - mean)/√(variance + eps) over the batch, then a weight and a bias a map or unit; at test the running statistics,
+    of which each batch renews the share `momentum`."""
+
+    kind: Literal["batch_norm"]
+    eps: PositiveFloat
+    momentum: Annotated[float, Field(gt=0, le=1)]
+
+
+class Pool(Layer):
+    """The largest value or the mean of each window; a window that the edge clips takes what is left of it."""
+
+    kind: Literal["max_pool", "avg_pool"]
     kernel_size: PositiveInt
     stride: PositiveInt
+    padding: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _narrow(self) -> "Pool":
+        if 2 * self.padding > self.kernel_size:
+            raise ValueError(f"{self.name}: padding {self.padding} is more than half of the window")
+        return self
+
+
+class GlobalPool(Layer):
+    """The mean of each map."""
+
+    kind: Literal["global_pool"]
 
 
 class Dropout(Layer):
@@ -84,17 +139,33 @@ class Dropout(Layer):
     rescale: Literal["test", "train"]
 
 
-AnyLayer = Annotated[Conv | Linear | Activation | LRN | MaxPool | Dropout, Field(discriminator="kind")]
+AnyLayer = Annotated[
+    Conv | Local | Linear | Activation | LRN | BatchNorm | Pool | GlobalPool | Dropout, Field(discriminator="kind")
+]
+Weighted = Conv | Local | Linear  # the layers that the paper counts
+Spatial = Conv | Local | LRN | Pool | GlobalPool  # those that need maps
 
 
 class Input(Strict):
     """What the net reads. `scale` multiplies the pixels 0..255 after the mean is subtracted and before `std` divides."""
 
     side: PositiveInt
-    channels: Literal["RGB", "BGR"]
+    channels: Literal["RGB", "BGR", "grey"]
     scale: PositiveFloat
     mean: Literal["image"] | list[float]
     std: list[PositiveFloat] | None
+
+    @property
+    def maps(self) -> int:
+        return 1 if self.channels == "grey" else len(self.channels)
+
+    @model_validator(mode="after")
+    def _a_number_a_channel(self) -> "Input":
+        for key in ("mean", "std"):
+            values = getattr(self, key)
+            if isinstance(values, list) and len(values) != self.maps:
+                raise ValueError(f"{key}: {len(values)} numbers for {self.maps} channels")
+        return self
 
 
 class Rounding(Strict):
@@ -119,12 +190,21 @@ class Published(Strict):
     layers: dict[str, PublishedLayer] = {}
 
 
+class Alias(Strict):
+    """Another name of the very same net: nothing that a description can say is different."""
+
+    name: str
+    source: str
+    note: str = ""
+
+
 class Network(Strict):
     """`base` and `changes` say of an ablation from which net it differs, and in which fields only."""
 
     name: str
     title: str
     source: str
+    aliases: list[Alias] = []
     base: str | None = None
     changes: list[str] = []
     towers: PositiveInt
@@ -141,25 +221,28 @@ class Network(Strict):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"layers: two are called {sorted(twice)[0]}")
-        channels = len(self.input.channels)
-        flat = False
+        self._fits()
+        return self
+
+    def _fits(self) -> None:
+        """Follows channels through the layers; a ValueError names the first that cannot be."""
+        channels, flat = self.input.maps, False
         for layer in self.layers:
-            if isinstance(layer, Conv | Linear):
-                out = self.classes if layer.out == "classes" else layer.out
-                flat = flat or isinstance(layer, Linear)
-                if isinstance(layer, Conv) and flat:
-                    raise ValueError(f"layers: {layer.name} is a convolution after a linear layer")
-                if isinstance(layer, Conv) and (out % layer.groups or channels % layer.groups):
-                    raise ValueError(f"layers: {layer.name}: {channels} -> {out} channels do not split into {layer.groups}")
-                channels = out
-            elif isinstance(layer, LRN | MaxPool) and flat:
-                raise ValueError(f"layers: {layer.name} comes after a linear layer")
+            if isinstance(layer, Spatial) and flat:
+                raise ValueError(f"layers: {layer.name} needs maps, and comes after a linear layer")
             if isinstance(layer, LRN) and layer.scope == "tower" and channels % self.towers:
                 raise ValueError(f"layers: {layer.name}: {channels} maps do not split into {self.towers} towers")
-        last = self.layers[-1]
-        if not (isinstance(last, Linear) and last.out == "classes"):
-            raise ValueError("layers: the last must be linear with `out: classes`")
-        return self
+            if isinstance(layer, Weighted):
+                out = self.classes if layer.out == "classes" else layer.out
+                groups = 1 if isinstance(layer, Local) else layer.groups
+                if out % groups or (channels % groups and not flat):
+                    raise ValueError(f"layers: {layer.name}: {channels} -> {out} channels do not split into {groups}")
+                channels, flat = out, isinstance(layer, Linear)
+        learned = [layer for layer in self.layers if isinstance(layer, Weighted)]
+        if [layer for layer in learned if layer.out == "classes"] != learned[-1:]:
+            raise ValueError("layers: the last layer with weights, and no other, must have `out: classes`")
+        if not flat and not isinstance(self.layers[-1], GlobalPool):
+            raise ValueError("layers: the net must end in a linear layer or a global_pool")
 
     def layer(self, name: str) -> AnyLayer:
         return next(layer for layer in self.layers if layer.name == name)
@@ -172,13 +255,27 @@ def names() -> list[str]:
 
 def path(name: str) -> Path:
     if name not in names():
-        raise unknown("network", name, names())
+        raise unknown("network", name, [*names(), *aliases()])
     return FOLDER / f"{name}.yaml"
 
 
 @cache
+def aliases() -> dict[str, str]:
+    """Other names of networks: {alias: the network's name}."""
+    found: dict[str, str] = {}
+    for name in names():
+        for alias in load(name).aliases:
+            if alias.name in found or alias.name in names():
+                raise UserError(f"networks/{name}.yaml: aliases: {alias.name!r} is the name of another network")
+            found[alias.name] = name
+    return found
+
+
+@cache
 def load(name: str) -> Network:
-    """The network `name`; an unknown name is an error with the nearest known one."""
+    """The network `name`, or the one that has this alias; an unknown name is an error with the nearest known one."""
+    if name not in names() and name in aliases():
+        return load(aliases()[name])
     file = path(name)
     network = parse(Network, read_yaml(file), f"networks/{file.name}")
     if network.name != name:

@@ -12,7 +12,7 @@ from replicate.settings import Profile
 
 @dataclass(frozen=True)
 class Entry:
-    """`module` holds a function named after the table, which takes what `needs` says."""
+    """`module` holds a function named after the table (`_` for `-`), which takes what `needs` says."""
 
     module: str
     about: str
@@ -24,6 +24,7 @@ TABLES = {
     "flops": Entry("tables_networks", "Multiply-accumulates of a network, layer by layer", "network"),
     "shapes": Entry("tables_networks", "Kernels, strides, padding and map sizes of a network", "network"),
     "networks": Entry("tables_networks", "All networks side by side", "nothing"),
+    "lrn-example": Entry("tables_lrn", "Local response normalisation of a few activities, in each network's reading", "nothing"),
     "arithmetic": Entry("tables_claims", "Ways in which 224 or 227 pixels do and do not give the maps of Figure 2", "nothing"),
     "score": Entry("tables_claims", "How many of the paper's statements got which verdict", "profile"),
     "claims": Entry("tables_claims", "Every statement of the paper with its verdict", "profile"),
@@ -44,7 +45,7 @@ def build(name: str, network: str | None = None, profile: str | Profile | None =
     entry = TABLES[name]
     if network is not None and entry.needs != "network":
         raise UserError(f"table {name!r} is not of one network; leave out --network")
-    function = getattr(import_module(f"replicate.report.{entry.module}"), name)
+    function = getattr(import_module(f"replicate.report.{entry.module}"), name.replace("-", "_"))
     if entry.needs == "network":
         return function(networks.load(network or "paper"))
     if entry.needs == "profile":

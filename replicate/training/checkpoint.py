@@ -12,7 +12,7 @@ from replicate.training.update import PaperSGD
 
 def save(path: Path, net: Net, optimizer: PaperSGD, identity: str, progress: dict[str, Any]) -> None:
     """`identity` is a hash of all that defines the training; `progress` is anything that JSON can hold."""
-    tensors = {f"weight/{name}": p for name, p in net.named_parameters()}
+    tensors = {f"weight/{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"velocity/{name}": optimizer.state[p]["velocity"] for name, p in net.named_parameters()}
     weights.save(path, tensors, {"identity": identity, "progress": progress})
 
@@ -26,7 +26,7 @@ def restore(path: Path, net: Net, optimizer: PaperSGD, identity: str) -> dict[st
             f"{path}: belongs to a training with other settings, network or pictures; "
             f"to start anew, delete it: rm -r {path.parent}"
         )
+    net.load_state_dict({name: tensors[f"weight/{name}"] for name in net.state_dict()})
     for name, p in net.named_parameters():
-        p.copy_(tensors[f"weight/{name}"])
         optimizer.state[p]["velocity"].copy_(tensors[f"velocity/{name}"])
     return header["progress"]

@@ -120,7 +120,7 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     identity = files.identity(
         {
             "method": profile.settings.method,
-            "network": net.description.model_dump(mode="json", include={"towers", "input", "rounding", "layers"}),
+            "network": net.description.model_dump(mode="json", include={"towers", "input", "rounding", "layers"}, exclude_defaults=True),
             "recipe": recipe.model_dump(),
             "seed": training.seed,
             "store": store.identity,
@@ -146,7 +146,7 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     _write_log(profile.log(name), progress)
     weights.save(
         profile.weights(name),
-        dict(net.named_parameters()),
+        net.state_dict(),
         {
             "profile": profile.name,
             "training": name,

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from replicate.modules import build
-from replicate.modules.lrn import LRN, normalise_plain
+from replicate.modules.build import Net
+from replicate.modules.lrn import LRN, SpatialLRN, normalise_plain
+from replicate.networks import load
 
 
 def loop(a, n, alpha, beta, k, towers):
@@ -64,3 +66,45 @@ def test_the_paper_s_stops_at_its_towers():
     net = build("paper")
     assert (net.lrn1.towers, net.lrn1.alpha) == (2, 1e-4)
     assert build("ungrouped").lrn1.towers == 1
+
+
+def loop_in_space(a, n, alpha, beta, k):
+    """The same with a window of n x n positions in one map, clipped at the edges."""
+    b, (height, width), half = torch.empty_like(a), a.shape[2:], n // 2
+    for y in range(height):
+        for x in range(width):
+            near = a[:, :, max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
+            b[:, :, y, x] = a[:, :, y, x] / (k + alpha * (near**2).sum((2, 3))) ** beta
+    return b
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 1.0), (3, 2.0)])
+def test_the_spatial_form_is_its_equation(n, k):
+    a = torch.randn(2, 3, 6, 7, dtype=torch.float64, requires_grad=True)
+    norm = SpatialLRN(n, 0.3, 0.75, k)
+    torch.testing.assert_close(norm(a), loop_in_space(a, n, 0.3, 0.75, k))
+    assert torch.autograd.gradcheck(norm, (a,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"over": "sum"}, {"alpha": 0.3, "k": 2.0, "towers": 2}),
+        ({"over": "mean"}, {"alpha": 0.3 / 5, "k": 2.0, "towers": 2}),
+        ({"over": "mean", "k": 1.0}, {"alpha": 0.3 / 5, "k": 1.0, "towers": 2}),
+        ({"over": "sum", "scope": "layer"}, {"alpha": 0.3, "k": 2.0, "towers": 1}),
+    ],
+    ids=["the equation", "the 2012 code and torch", "Caffe", "across the towers"],
+)
+def test_each_reading_of_a_description_is_what_its_loop_says(fields, expected):
+    demo = load("demo")
+    lrn1 = demo.layer("lrn1").model_copy(update={"alpha": 0.3} | fields)
+    net = Net(demo.model_copy(update={"layers": [lrn1 if layer.name == "lrn1" else layer for layer in demo.layers]}), 10, 32)
+    a = torch.randn(2, 16, 3, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(net.lrn1(a), loop(a, 5, beta=0.75, **expected))
+    assert torch.autograd.gradcheck(net.lrn1, (a[:1, :, :2, :2].detach().requires_grad_(),))
+
+
+def test_a_window_of_even_size_takes_one_map_more_as_the_equation_does():
+    a = torch.randn(1, 9, 1, 1, dtype=torch.float64)
+    torch.testing.assert_close(LRN(4, 0.3, 0.75, 2.0, 1)(a), LRN(5, 0.3, 0.75, 2.0, 1)(a))

@@ -41,7 +41,7 @@ def test_torch_has_the_same_shapes_and_counts(name):
     network = load(name)
     with torch.device("meta"):
         net = build(name, classes=network.classes)
-        x = torch.empty(1, 3, net.side, net.side)
+        x = torch.empty(1, network.input.maps, net.side, net.side)
     rows = {row.name: row for row in count(network)}
     seen = {}
     for part, module in net.named_children():
