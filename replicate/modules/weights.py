@@ -1,6 +1,7 @@
 """One file format for a network's weights: safetensors, with what they are said in its header."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,28 @@ def save(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and header of a file that `save` wrote; anything else is a UserError of one line. Executes nothing."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("replicate", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error}); delete it and run its stage again") from None
+    tensors, header = _open(path, f"delete {path.name} and run its stage again")
     if not isinstance(header, dict):
         raise UserError(f"{path}: not written by this suite (its header says nothing of it)")
     return tensors, header
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of any safetensors file. Pickles (.pt, .pth) are refused: opening one can run a program."""
+    if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
+        raise UserError(f"{path}: may be a pickle, which can run a program when opened; convert it with safetensors.torch.save_file")
+    return _open(path, "give a file that safetensors wrote")[0]
+
+
+def _open(path: Path, remedy: str) -> tuple[dict[str, torch.Tensor], Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("replicate", "null"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}); {remedy}") from None
 
 
 def load_into(net: Net, tensors: dict[str, torch.Tensor], where: Path) -> None:
@@ -46,3 +58,49 @@ def load_into(net: Net, tensors: dict[str, torch.Tensor], where: Path) -> None:
                 f"{net.description.name!r} with {net.classes} classes at {net.side} pixels has {ours or 'no such tensor'}"
             )
     net.load_state_dict(tensors)
+
+
+def adopt(net: Net, tensors: dict[str, torch.Tensor], where: Path) -> None:
+    """As `load_into` for weights of other programs, whose layers have other names: those of one kind go in order of name."""
+    own = net.state_dict()
+    if own.keys() != tensors.keys():
+        ours, theirs = _by_kind(own, list(own)), _by_kind(tensors, sorted(tensors, key=_natural))
+        renamed = {}
+        for kind in ours.keys() | theirs.keys():
+            mine, others = ours.get(kind, []), theirs.get(kind, [])
+            if len(mine) != len(others):
+                raise UserError(f"{where}: {len(others)} {kind} layers, {net.description.name!r} has {len(mine)}")
+            renamed |= {f"{a}.{part}": tensors[f"{b}.{part}"] for a, b in zip(mine, others, strict=True) for part in _parts(b, tensors)}
+        tensors = renamed
+    load_into(net, tensors, where)
+
+
+def classes(tensors: dict[str, torch.Tensor], where: Path) -> int:
+    """How many classes the weights know: the outputs of the last layer, which is the linear one that comes last by name."""
+    linear = [name for name in sorted(tensors, key=_natural) if name.endswith(".weight") and tensors[name].ndim in (2, 4)]
+    if not linear:
+        raise UserError(f"{where}: no layer with weights in it")
+    last = [name for name in linear if tensors[name].ndim == 2][-1:] or linear[-1:]
+    return tensors[last[0]].shape[0]
+
+
+KINDS = {4: "convolutional", 3: "locally connected", 2: "fully connected", 1: "normalisation"}
+
+
+def _by_kind(tensors: dict[str, torch.Tensor], order: list[str]) -> dict[str, list[str]]:
+    """Layers by what their weights look like, in `order`."""
+    found: dict[str, list[str]] = {}
+    for name in order:
+        layer, _, part = name.rpartition(".")
+        if part == "weight":
+            found.setdefault(KINDS.get(tensors[name].ndim, "other"), []).append(layer)
+    return found
+
+
+def _parts(layer: str, tensors: dict[str, torch.Tensor]) -> list[str]:
+    return [name.removeprefix(f"{layer}.") for name in tensors if name.rpartition(".")[0] == layer]
+
+
+def _natural(name: str) -> list:
+    """Sorts features.10 after features.2."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

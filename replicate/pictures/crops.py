@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from replicate.errors import UserError
+
 
 @numba.njit(parallel=True, cache=True)
 def _cut(pictures, rows, columns, mirrored, mean, shift, scale, order, out):
@@ -33,7 +35,9 @@ class Reading:
 
     @classmethod
     def of(cls, description, mean_image: np.ndarray) -> "Reading":
-        """From a network's `input` fields; `mean: image` means the store's mean image."""
+        """From a network's `input` fields; `mean: image` means the store's mean image. UserError for one that reads grey."""
+        if description.channels == "grey":
+            raise UserError("the network reads grey pictures; those of the suite have three channels")
         channels = ["RGB".index(c) for c in description.channels]
         mean = mean_image
         if description.mean != "image":

@@ -75,6 +75,16 @@ def scan(folder: Path) -> Listing:
     return Listing(classes, pictures, sum(ignored for _, ignored in found.values()))
 
 
+def scan_classes(folder: Path) -> tuple[list[str], list[tuple[Path, int]]]:
+    """Classes by name, and (picture, class index) in order of name, of a folder `<class>/<picture>`."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; one with a folder for each class is expected")
+    folder = folder.resolve()
+    by_class, _ = _scan_split(folder.parent, folder.name)
+    classes = sorted(by_class)
+    return classes, [(folder.parent / name, i) for i, label in enumerate(classes) for name, _ in sorted(by_class[label])]
+
+
 def _scan_split(folder: Path, split: str) -> tuple[dict[str, list[tuple[str, int]]], int]:
     where = folder / split
     if not where.is_dir():
