@@ -1,16 +1,19 @@
 """The stage `pca`: principal components of the RGB values of all training pixels (section 4.1, colour noise)."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
 from replicate.pictures.store import Split, open_store, verify
+from replicate.pictures.sums import moments
 from replicate.settings import Profile, Strict
 
-BLOCK_PIXELS = 32_768  # fits the cache
 DIGITS = 10  # eigenpairs agree to these between CPUs, whose LAPACK kernels differ in the last bits
 
 UNITS = {
@@ -43,11 +46,11 @@ class Pca(Strict):
     units: dict[str, str]
 
 
-def compute(profile: Profile) -> Pca:
+def compute(profile: Profile, workers: int | None = None) -> Pca:
     """The PCA of every pixel of the training store; writes `data/<profile>/pca.json` and the record that git keeps."""
     store = open_store(profile.store)
     verify(store, ("train",))
-    pca = from_sums(*sums(store.train))
+    pca = from_sums(*sums(store.train, workers))
     for path in (profile.pca, profile.record("pca")):
         files.write_json(path, pca.model_dump())
     return pca
@@ -59,23 +62,21 @@ def read(path: Path) -> Pca:
     return files.parse(Pca, files.read_json(path), str(path))
 
 
-def sums(split: Split) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of pixels, their sum (3,) and the sum of their products (3, 3), both int64.
+def sums(split: Split, workers: int | None = None) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of pixels, their sum (3,) and the sum of their products (3, 3), both int64: exact, so in any order.
 
-    The products are added up in float64 by a matrix product, which is exact in any order: every partial sum of a
-    block is an integer below 32,768 · 255² < 2^53. Blocks are added as int64, which holds 10^14 pixels.
+    `workers` threads (None: one per core) take a shard each.
     """
-    pixels = 0
-    total = np.zeros(3, dtype=np.int64)
-    products = np.zeros((3, 3), dtype=np.int64)
-    ones = np.ones(BLOCK_PIXELS)
-    for pictures in split.blocks():
-        flat = pictures.reshape(-1, 3)
-        for start in range(0, len(flat), BLOCK_PIXELS):
-            block = flat[start : start + BLOCK_PIXELS].astype(np.float64)
-            pixels += len(block)
-            total += (ones[: len(block)] @ block).astype(np.int64)
-            products += (block.T @ block).astype(np.int64)
+    pixels, total, products = 0, np.zeros(3, dtype=np.int64), np.zeros((3, 3), dtype=np.int64)
+    with (
+        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        tqdm(total=len(split), unit=" images", desc="pca", leave=False, disable=None) as bar,
+    ):
+        for block, (one, two) in zip(split.blocks(), pool.map(moments, split.blocks()), strict=True):
+            pixels += block.size // 3
+            total += one
+            products += two
+            bar.update(len(block))
     return pixels, total, products
 
 

@@ -10,6 +10,7 @@ import torch
 from replicate import files
 from replicate.pictures.decode import BrokenPicture, Filter, Header, decode, read_header
 from replicate.pictures.store import HEADER_BYTES, LeftOut, Shard
+from replicate.pictures.sums import sum_of_pictures
 
 
 class Job(NamedTuple):
@@ -44,7 +45,7 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
     """
     if job.known and not job.known.left_out and job.path.is_file() and files.sha256(job.path) == job.known.sha256:
         tick(len(job.names))
-        return Built(job, job.known, _sums(np.load(job.path, allow_pickle=False)))
+        return Built(job, job.known, sum_of_pictures(np.load(job.path, allow_pickle=False)))
     pictures = np.empty((len(job.names), job.side, job.side, 3), dtype=np.uint8)
     headers: list[Header] = []
     left_out = []
@@ -72,7 +73,7 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
         exif_rotated=sum(header.rotated for header in headers),
         left_out=left_out,
     )
-    return Built(job, shard, _sums(pictures))
+    return Built(job, shard, sum_of_pictures(pictures))
 
 
 def _read(path: Path) -> bytes:
@@ -80,8 +81,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BrokenPicture(f"cannot be opened: {error.strerror}") from None
-
-
-def _sums(pictures: np.ndarray) -> np.ndarray:
-    # exact: 1024 pictures of at most 255 stay far below 2^32
-    return pictures.sum(axis=0, dtype=np.uint32).astype(np.int64)

@@ -16,8 +16,7 @@ def sums_of(pixels):
     return len(pixels), pixels.sum(axis=0), pixels.T @ pixels
 
 
-def test_against_a_naive_computation(profile, monkeypatch):
-    monkeypatch.setattr(pca, "BLOCK_PIXELS", 1000)  # no divisor of a shard's pixels
+def test_against_a_naive_computation(profile):
     ours = profile(DRAWN)
     sources.provide(ours)
     prepare(ours, workers=1)
@@ -52,15 +51,27 @@ def test_column_i_of_the_eigenvectors_is_the_direction_of_eigenvalue_i():
     assert projected.var(axis=0) == pytest.approx(found.eigenvalues, rel=1e-6)
 
 
-def test_sums_are_exact_beyond_what_float32_and_int32_hold():
-    class Bright:
-        def blocks(self):
-            yield np.full((40, 64, 64, 3), 255, dtype=np.uint8)
+class Blocks:
+    """What `sums` asks of a split."""
 
-    pixels, total, products = pca.sums(Bright())
-    assert pixels == 40 * 64 * 64
-    assert total.tolist() == [pixels * 255] * 3
-    assert products.tolist() == [[pixels * 255**2] * 3] * 3
+    def __init__(self, *blocks):
+        self._blocks = blocks
+
+    def __len__(self):
+        return sum(map(len, self._blocks))
+
+    def blocks(self):
+        yield from self._blocks
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_sums_do_not_depend_on_workers_or_order(workers):
+    draws = np.random.default_rng(1)
+    blocks = [draws.integers(0, 256, (n, 7, 7, 3), dtype=np.uint8) for n in (5, 1, 8, 3)]
+    everything = sums_of(np.concatenate(blocks).reshape(-1, 3))
+    for order in (blocks, blocks[::-1]):
+        for found, expected in zip(pca.sums(Blocks(*order), workers), everything, strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_numbers_have_ten_digits():
