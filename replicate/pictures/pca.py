@@ -11,7 +11,6 @@ from tqdm import tqdm
 from replicate import files
 from replicate.errors import UserError
 from replicate.pictures.store import Split, open_store, verify
-from replicate.pictures.sums import moments
 from replicate.settings import Profile, Strict
 
 DIGITS = 10  # eigenpairs agree to these between CPUs, whose LAPACK kernels differ in the last bits
@@ -67,6 +66,8 @@ def sums(split: Split, workers: int | None = None) -> tuple[int, np.ndarray, np.
 
     `workers` threads (None: one per core) take a shard each.
     """
+    from replicate.pictures.sums import moments  # imports Numba, which reading a PCA does not need
+
     pixels, total, products = 0, np.zeros(3, dtype=np.int64), np.zeros((3, 3), dtype=np.int64)
     with (
         ThreadPoolExecutor(workers or os.cpu_count()) as pool,

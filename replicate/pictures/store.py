@@ -11,6 +11,7 @@ The order is that of the hashes of the names, so that any run of pictures is a r
 import csv
 import io
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,19 +97,35 @@ class Manifest(Strict):
 
 
 class Split:
-    """The pictures of one split, in the store's order."""
+    """The pictures of one split, in the store's order. Its list and its shards are read when they are asked for."""
 
-    def __init__(self, folder: Path, manifest: SplitManifest, side: int, names: list[str], labels: np.ndarray):
-        self.names = names
-        self.labels = labels
-        self._side = side
-        self._paths = [folder / shard.file for shard in manifest.shards if shard.pictures]
-        counts = [shard.pictures for shard in manifest.shards if shard.pictures]
-        self._starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-        self._maps: list[np.ndarray | None] = [None] * len(counts)
+    def __init__(self, folder: Path, name: str, manifest: Manifest):
+        self._list = folder / f"{name}.csv"
+        self._classes = len(manifest.classes)
+        self._side = manifest.side
+        shards = [shard for shard in manifest.split(name).shards if shard.pictures]
+        self._paths = [folder / shard.file for shard in shards]
+        self._starts = np.concatenate(([0], np.cumsum([shard.pictures for shard in shards], dtype=np.int64)))
+        self._maps: list[np.ndarray | None] = [None] * len(shards)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return int(self._starts[-1])
+
+    @cached_property
+    def _listed(self) -> tuple[list[str], np.ndarray]:
+        names, labels = read_list(self._list)
+        if len(names) != len(self) or any(not 0 <= label < self._classes for label in labels):
+            raise damaged(self._list, "is altered")
+        return names, np.array(labels, dtype=np.int64)
+
+    @property
+    def names(self) -> list[str]:
+        return self._listed[0]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (n,): indices of classes."""
+        return self._listed[1]
 
     def take(self, indices: "np.ndarray | list[int]") -> np.ndarray:
         """The pictures at `indices` (any order, repeats allowed) as uint8 (n, side, side, 3). IndexError outside."""
@@ -145,16 +162,8 @@ class Store:
         self.classes = manifest.classes
         self.side = manifest.side
         self.mean: np.ndarray = load_array(folder / "mean.npy")
-        self.train = self._split("train")
-        self.val = self._split("val")
-
-    def _split(self, name: str) -> Split:
-        path = self.folder / f"{name}.csv"
-        listed, labels = read_list(path)
-        split = self.manifest.split(name)
-        if len(listed) != split.pictures or any(not 0 <= label < len(self.classes) for label in labels):
-            raise damaged(path, "is altered")
-        return Split(self.folder, split, self.side, listed, np.array(labels, dtype=np.int64))
+        self.train = Split(folder, "train", manifest)
+        self.val = Split(folder, "val", manifest)
 
 
 def open_store(folder: Path) -> Store:
