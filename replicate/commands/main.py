@@ -17,10 +17,12 @@ COMMANDS = {
     "compare": "Average seeds, compare with the baseline, judge the paper's claims.",
     "report": "Print a table, or build the report.",
     "check": "Check layer shapes, or a profile's parameters.",
+    "store": "Look at a profile's store of decoded pictures, or check it.",
     "classify": "Name what a picture shows, with a trained network.",
     "source": "Make a profile's pictures ready: draw them, unpack them, or look at the folder.",
     "demo-data": "Draw the demo's pictures into a folder.",
     "fetch": "Download a public set of pictures.",
+    "count-devkit": "Count ILSVRC-2010's pictures from its official development kit (section 2).",
 }
 
 

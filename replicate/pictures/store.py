@@ -171,10 +171,7 @@ def open_store(folder: Path) -> Store:
 
     UserError that names the file that is missing, short or not ours, and says how to rebuild it.
     """
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise UserError(f"{folder}: no store there; run `replicate prepare --profile {folder.absolute().parent.name}`")
-    manifest = files.parse(Manifest, files.read_json(path), str(path))
+    manifest = read_manifest(folder)
     for split in ("train", "val"):
         if not (folder / f"{split}.csv").is_file():
             raise damaged(folder / f"{split}.csv", "is missing")
@@ -183,6 +180,13 @@ def open_store(folder: Path) -> Store:
     _check_size(folder / "mean.npy", HEADER_BYTES + manifest.side**2 * 12)
     _allow_open_files(len(manifest.train.shards) + len(manifest.val.shards))
     return Store(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: no store there; run `replicate prepare --profile {folder.absolute().parent.name}`")
+    return files.parse(Manifest, files.read_json(path), str(path))
 
 
 def verify(store: Store, splits: tuple[str, ...] = ("train", "val")) -> None:

@@ -1,0 +1,68 @@
+"""Looking at a store: is every file as it should be, what is in it, and one of its pictures."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from replicate import files
+from replicate.errors import UserError
+from replicate.pictures.store import HEADER_BYTES, Store, read_manifest
+
+
+def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
+    """(number of files, one line for each that is missing, short or, with `full`, altered) of the store in `folder`."""
+    manifest = read_manifest(folder)
+    hashes = {"mean.npy": manifest.mean_sha256}
+    sizes = {"mean.npy": HEADER_BYTES + manifest.side**2 * 12}
+    for name in ("train", "val"):
+        split = manifest.split(name)
+        hashes |= {f"{name}.csv": split.list_sha256} | {shard.file: shard.sha256 for shard in split.shards}
+        sizes |= {shard.file: HEADER_BYTES + shard.pictures * manifest.side**2 * 3 for shard in split.shards}
+    faults = []
+    for file in tqdm(sorted(hashes), unit=" files", leave=False, disable=None if full else True):
+        path = folder / file
+        if not path.is_file():
+            faults.append(f"{path}: missing")
+        elif file in sizes and path.stat().st_size != sizes[file]:
+            faults.append(f"{path}: {path.stat().st_size} bytes instead of {sizes[file]}")
+        elif full and files.sha256(path) != hashes[file]:
+            faults.append(f"{path}: altered")
+    return len(hashes), faults
+
+
+def describe(store: Store) -> list[tuple[str, str]]:
+    """What is in a store, as (what, value) in words."""
+    manifest, lines = store.manifest, []
+    for name in ("train", "val"):
+        split = manifest.split(name)
+        lines.append((f"{name} pictures", f"{split.pictures:,} in {len(split.shards):,} shards"))
+        for what, count in (("greyscale", split.greyscale), ("CMYK", split.cmyk), ("not JPEG", split.not_jpeg),
+                            ("turned by EXIF (ignored)", split.exif_rotated), ("left out", len(split.left_out))):  # fmt: skip
+            if count:
+                lines.append((f"  {what}", f"{count:,}"))
+    size = sum(path.stat().st_size for path in store.folder.iterdir())
+    red, green, blue = store.mean.mean((0, 1), dtype=np.float64)
+    return [
+        ("source", manifest.source),
+        ("classes", f"{len(manifest.classes):,}"),
+        ("side", f"{manifest.side} pixels, {manifest.filter} filter"),
+        *lines,
+        ("mean colour", f"{red:.2f} {green:.2f} {blue:.2f} (R G B, 0..255)"),
+        ("bytes", f"{size:,}"),
+        ("identity", store.identity),
+    ]
+
+
+def save_picture(store: Store, name: str, index: int, path: Path) -> tuple[str, str]:
+    """Writes picture `index` of a split to `path`, atomically; returns its name and its class."""
+    split = store.train if name == "train" else store.val
+    if index >= len(split):
+        raise UserError(f"--index {index}: the {name} split has {len(split):,} pictures, 0 to {len(split) - 1}")
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"{path}: no picture format has the suffix {path.suffix!r}; use .png")
+    with files.atomic(path) as temporary:
+        Image.fromarray(split.take([index])[0]).save(temporary, format=kind)
+    return split.names[index], store.classes[split.labels[index]]
