@@ -11,7 +11,7 @@ INTEGER, SHARE = ",d", ".3f"
 
 def params(network: Network) -> Table:
     """Weights and biases of every layer that learns."""
-    rows = [row for row in count(network) if row.learned]
+    rows = [row for row in count(network) if row.parameters]
     sums = totals(rows)
 
     def line(layer: str, output: str, members: list[Row]) -> Cells:
@@ -71,12 +71,13 @@ def flops(network: Network) -> Table:
     )
 
 
+PARTS = {"convolutional": ("conv",), "locally connected": ("local",), "normalisation": ("batch_norm",), "fully connected": ("linear",)}
+
+
 def _split(rows: list[Row], line: Callable[[str, str, list[Row]], Cells]) -> list[Cells]:
-    return [
-        line("convolutional", "", [row for row in rows if row.kind == "conv"]),
-        line("fully connected", "", [row for row in rows if row.kind == "linear"]),
-        line("all", "", rows),
-    ]
+    """A line for each kind of layer that is there, and one for all."""
+    parts = {part: [row for row in rows if row.kind in kinds] for part, kinds in PARTS.items()}
+    return [*(line(part, "", members) for part, members in parts.items() if members), line("all", "", rows)]
 
 
 def shapes(network: Network) -> Table:
@@ -129,6 +130,7 @@ def networks() -> Table:
                 "network": name,
                 "title": network.title,
                 "base": network.base,
+                "aliases": ", ".join(alias.name for alias in network.aliases),
                 "side": network.input.side,
                 "towers": network.towers,
                 "classes": network.classes,
@@ -146,6 +148,7 @@ def networks() -> Table:
             Column("network", "network"),
             Column("title", "what it is"),
             Column("base", "differs from"),
+            Column("aliases", "also called"),
             Column("side", "input", "pixels", "d"),
             Column("towers", "towers", format="d"),
             Column("classes", "classes", format=INTEGER),
