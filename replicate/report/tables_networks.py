@@ -129,15 +129,12 @@ def networks() -> Table:
             {
                 "network": name,
                 "title": network.title,
-                "base": network.base,
-                "aliases": ", ".join(alias.name for alias in network.aliases),
+                "relation": _relation(network),
                 "side": network.input.side,
                 "towers": network.towers,
                 "classes": network.classes,
                 "parameters": sums.parameters,
-                "conv_parameters": 100 * sums.conv_parameters / sums.parameters,
                 "macs": sums.macs,
-                "conv_macs": 100 * sums.conv_macs / sums.macs,
                 "neurons": sums.neurons,
             }
         )
@@ -147,20 +144,26 @@ def networks() -> Table:
         columns=[
             Column("network", "network"),
             Column("title", "what it is"),
-            Column("base", "differs from"),
-            Column("aliases", "also called"),
+            Column("relation", "relation"),
             Column("side", "input", "pixels", "d"),
             Column("towers", "towers", format="d"),
             Column("classes", "classes", format=INTEGER),
             Column("parameters", "parameters", format=INTEGER),
-            Column("conv_parameters", "of which conv", "% of parameters", ".2f"),
-            Column("macs", "MACs", "a view", INTEGER),
-            Column("conv_macs", "of which conv", "% of MACs", ".2f"),
+            Column("macs", "MACs", format=INTEGER),
             Column("neurons", "neurons", format=INTEGER),
         ],
         rows=rows,
-        note="Derived from replicate/networks/*.yaml, which also say where each network comes from.",
+        note=(
+            "Derived from replicate/networks/*.yaml, which also say where each network comes from. The tables params and "
+            "flops give the shares of the convolutional layers; MACs are of one view."
+        ),
     )
+
+
+def _relation(network: Network) -> str:
+    """The net that it is a change of, and its other names."""
+    names = [f"also called {alias.name}" for alias in network.aliases]
+    return "; ".join([f"changes {network.base}"] * bool(network.base) + names)
 
 
 def shape(value: tuple[int, ...]) -> str:
