@@ -84,17 +84,25 @@ def read_header(data: bytes) -> Header:
             pass  # an unusual or damaged one; Pillow may know it
         else:
             _check_size(width, height)
-            return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _rotated(data))
+            return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _has_exif(data) and _rotated(data))
     with _open(data) as image:
         grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
         jpeg = image.format in ("JPEG", "MPO")
         return Header(jpeg, *image.size, grey, image.mode == "CMYK", _rotated(data))
 
 
+def _has_exif(jpeg: bytes) -> bool:
+    """Is one of the segments before the first scan EXIF's? Walks from length to length."""
+    at = 2
+    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] not in (b"\xda", b"\xd9"):
+        if jpeg[at + 1 : at + 2] == b"\xe1" and jpeg[at + 4 : at + 10] == b"Exif\0\0":
+            return True
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return False
+
+
 def _rotated(data: bytes) -> bool:
-    """Whether EXIF asks for a turn or a reflection. Looks only where the file says that it has EXIF."""
-    if b"Exif\0\0" not in data[:65536] and b"eXIf" not in data:
-        return False
+    """Whether EXIF asks for a turn or a reflection."""
     try:
         with _open(data) as image:
             return image.getexif().get(ORIENTATION, 1) not in (0, 1)
