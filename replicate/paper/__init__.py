@@ -1,4 +1,5 @@
-"""The paper as data: what it claims, and the readings of its first layer. Reads YAML, nothing else."""
+"""The paper as data: what it claims, how its first layer is read, and what the 2012 record, others' trainings and popular
+accounts say beside it. Reads YAML, nothing else."""
 
 from replicate.paper.claims import Claim, Tolerance, claims
 from replicate.paper.readings import Reading, readings
