@@ -17,6 +17,7 @@ from replicate.networks import count, load, receptive, totals
 from replicate.networks.description import LRN, Dropout
 from replicate.networks.normalisation import normalise, window
 from replicate.paper import claims
+from replicate.paper.colours import WHITE, axes
 from replicate.paper.comparison import TEXT, items
 from replicate.paper.ensembles import Ensemble, ensembles
 from replicate.paper.runs import difference, pairs, view_gains
@@ -171,13 +172,13 @@ def dropout_penalty(inputs: list[float], weights: list[list[float]], target: flo
     return f"inputs {', '.join(f'{x:g}' for x in inputs)}, target {target:g}; dropout adds " + "; ".join(found)
 
 
-def colour_noise(deviations: list[float], vectors: list[list[float]], std: str) -> str:
+def colour_noise(whose: str, std: str) -> str:
     """S.d. of the noise a channel in grey levels, by three readings; `std` is the statement with the draw's s.d."""
-    draw, grey = claims()[std].value, 255
+    draw, deviations, vectors = claims()[std].value, axes()[whose].in_grey_levels, axes()[whose].vectors
     readings = {
         "√eigenvalue": deviations,
         "eigenvalue on 0..255": [s**2 for s in deviations],
-        "eigenvalue on 0..1": [s**2 / grey for s in deviations],
+        "eigenvalue on 0..1": [s**2 / WHITE for s in deviations],
     }
     found = []
     for name, sizes in readings.items():

@@ -1,13 +1,20 @@
 """Tables of the pictures: what the store holds, and the principal components of its pixels."""
 
+from math import acos, degrees, hypot
 from typing import Any
 
 from pydantic import BaseModel
 
 from replicate.files import parse, read_json
+from replicate.paper import claims
+from replicate.paper.colours import WHITE, Axes, axes
 from replicate.report import data as files_of
-from replicate.report.table import Column, Table
+from replicate.report.table import Column, Row, Table
 from replicate.settings import Profile
+
+
+CHANNELS = ("red", "green", "blue")
+DRAW = "colour-std"  # the claim that gives the s.d. of the draw
 
 
 class SplitRecord(BaseModel):
@@ -102,34 +109,51 @@ def data(profile: Profile) -> Table:
 
 
 def pca(profile: Profile) -> Table:
-    """The axes of the colour noise."""
-    found = pca_record(profile)
-    channels = ("red", "green", "blue")
+    """The axes of the colour noise, beside those that others ship."""
+    found, draw = pca_record(profile), claims()[DRAW].value
+    ours = Axes(
+        name=profile.name, source=f"reports/{profile.name}/records/pca.json", meaning="measured", vectors=found.eigenvectors,
+        deviations=found.standard_deviations,
+    )  # fmt: skip
     return Table(
         name="pca",
         caption=(
-            f"Principal components of the {found.pixels:,} training pixels of profile {profile.name}: the axes of the colour "
-            f"noise (section 4.1). {profile.settings.note}"
+            f"Principal components of the {found.pixels:,} training pixels of profile {profile.name}, the axes of the colour "
+            f"noise (section 4.1), beside those of ILSVRC-2012 that others ship. {profile.settings.note}"
         ),
         columns=[
+            Column("whose", "whose"),
             Column("axis", "axis", format="d"),
             Column("eigenvalue", "eigenvalue λ", "grey levels²", ",.1f"),
             Column("deviation", "√λ", "grey levels", ".2f"),
             Column("unit", "λ of pixels 0..1", format=".5f"),
-            *(Column(channel, channel, format="+.4f") for channel in channels),
+            *(Column(channel, channel, format="+.4f") for channel in CHANNELS),
+            Column("angle", "off ours", "degrees", ".1f"),
+            Column("noise", f"noise, {draw:g}·√λ", "grey levels", ".2f"),
+            Column("copied", f"noise, {draw:g}·λ of pixels 0..1", "grey levels", ".2f"),
         ],
-        rows=[
-            {
-                "axis": index + 1,
-                "eigenvalue": found.eigenvalues[index],
-                "deviation": found.standard_deviations[index],
-                "unit": found.eigenvalues_unit[index],
-                **{channel: found.eigenvectors[row][index] for row, channel in enumerate(channels)},
-            }
-            for index in range(len(found.eigenvalues))
-        ],
+        rows=[_axis(one, i, ours, draw) for one in (ours, *axes().values()) for i in range(len(CHANNELS))],
         note=(
-            f"Grey levels run from 0 to 255; the mean colour is {', '.join(f'{value:.1f}' for value in found.mean)}. "
-            f"From reports/{profile.name}/records/pca.json."
+            f"Grey levels run from 0 to {WHITE}; the mean colour is {', '.join(f'{value:.1f}' for value in found.mean)}. Noise: s.d. "
+            f"along the axis. {'; '.join(f'{one.name}: {one.meaning} ({one.source})' for one in (ours, *axes().values()))}. "
+            "An axis has no sign; the largest component is shown positive. Published constants: replicate/paper/colours.yaml."
         ),
     )
+
+
+def _axis(one: Axes, i: int, ours: Axes, draw: float) -> Row:
+    deviation = one.in_grey_levels[i]
+    vector, mine = ([row[i] for row in whose.vectors] for whose in (one, ours))
+    largest = max(vector, key=abs)
+    cosine = abs(sum(a * b for a, b in zip(vector, mine, strict=True))) / hypot(*vector) / hypot(*mine)
+    return {
+        "whose": one.name,
+        "axis": i + 1,
+        "eigenvalue": deviation**2,
+        "deviation": deviation,
+        "unit": (deviation / WHITE) ** 2,
+        **{channel: value if largest > 0 else -value for channel, value in zip(CHANNELS, vector, strict=True)},
+        "angle": None if one is ours else degrees(acos(min(1.0, cosine))),
+        "noise": draw * deviation,
+        "copied": draw * deviation**2 / WHITE,
+    }

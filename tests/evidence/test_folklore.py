@@ -9,6 +9,7 @@ from replicate.evidence import folklore
 from replicate.evidence.folklore import SHOWN_BY, evidence
 from replicate.networks import count, load, totals
 from replicate.paper import claims
+from replicate.paper.colours import Axes
 from replicate.paper.folklore import tales
 
 TALES = {tale.says: tale for tale in tales()}
@@ -72,9 +73,11 @@ def test_the_logistic_function_stays_between_0_and_1():
     assert not any(0 < float(value) < 1 for value in told.split(", "))
 
 
-def test_colour_noise_along_one_axis_is_the_draw_times_its_deviation():
+def test_colour_noise_along_one_axis_is_the_draw_times_its_deviation(monkeypatch):
     std = claims()["colour-std"].value
-    said = SHOWN_BY["colour_noise"]([50.0, 0.0, 0.0], [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "colour-std")
+    one = Axes(name="one", source="made up", meaning="made up", vectors=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], deviations=[50, 1e-9, 1e-9])
+    monkeypatch.setattr(folklore, "axes", lambda: {"one": one})
+    said = SHOWN_BY["colour_noise"]("one", "colour-std")
     assert f"√eigenvalue {50 * std:.1f}, 0.0, 0.0" in said and f"eigenvalue on 0..255 {2500 * std:.1f}" in said
 
 

@@ -37,9 +37,12 @@ def test_what_depends_on_a_profile_names_it_and_carries_its_note(name: str, fini
 def test_network_tables_add_up(network: str) -> None:
     sums = totals(count(load(network)))
     params, flops = tables.build("params", network), tables.build("flops", network)
-    assert row(params, layer="all")["parameters"] == sums.parameters == sum(r["parameters"] for r in params.rows[:-3])
+    layers = [r for r in params.rows if r["output"]]
+    parts = [r for r in params.rows if not r["output"] and r["layer"] != "all"]
+    for lines in (layers, parts):
+        assert row(params, layer="all")["parameters"] == sums.parameters == sum(r["parameters"] for r in lines)
     assert row(flops, layer="all")["macs"] == sums.macs == row(flops, layer="all")["flops"] / 2
-    assert row(params, layer="convolutional")["share"] + row(params, layer="fully connected")["share"] == pytest.approx(100)
+    assert sum(r["share"] for r in parts) == pytest.approx(100)
     assert row(tables.build("networks"), network=network)["parameters"] == sums.parameters
 
 
@@ -155,8 +158,18 @@ def test_data_says_what_was_left_out(profile: Profile) -> None:
 
 
 def test_pca_gives_each_axis_its_own_vector(profile: Profile) -> None:
-    first = row(tables.build("pca"), axis=1)
+    first = row(tables.build("pca"), whose="demo", axis=1)
     assert (first["red"], first["green"], first["blue"]) == (0.56, 0.71, 0.42)
+
+
+def test_pca_sets_the_published_axes_beside_ours(profile: Profile) -> None:
+    rows = tables.build("pca").rows
+    shipped = [r for r in rows if r["whose"] == "cuda-convnet2"]
+    copied = [r for r in rows if r["whose"] == "the copied constants"]
+    assert [r["axis"] for r in shipped] == [r["axis"] for r in copied] == [1, 2, 3]
+    for a, b in zip(shipped, copied, strict=True):  # two computations of the same pixels: alike, whatever their unit
+        assert a["unit"] == pytest.approx(b["unit"], rel=0.4) and a["red"] * b["red"] > 0
+    assert all(r["copied"] < r["noise"] for r in copied)
 
 
 @pytest.mark.parametrize("name", ["errors", "ablations", "trainings", "provenance", "data", "pca"])
