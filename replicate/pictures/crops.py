@@ -8,17 +8,32 @@ import numpy as np
 from replicate.errors import UserError
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True, error_model="numpy", cache=True)
 def _cut(pictures, rows, columns, mirrored, mean, shift, scale, order, out):
+    """A row of a crop is one flat loop over its numbers; mirrored rows and BGR are put in order afterwards."""
     crop = out.shape[1]
     for i in numba.prange(out.shape[0]):
+        added, gain = np.empty(crop * 3, np.float32), np.empty(crop * 3, np.float32)
+        for x in range(crop):
+            for c in range(3):
+                added[3 * x + order[c]] = shift[i, order[c]]
+                gain[3 * x + order[c]] = scale[c]
+        straight = not mirrored[i] and order[0] == 0
+        line = np.empty(crop * 3, np.float32)
         for y in range(crop):
-            for x in range(crop):
-                to = crop - 1 - x if mirrored[i] else x
-                row, column = rows[i] + y, columns[i] + x
-                for c in range(3):
-                    k = order[c]
-                    out[i, y, to, c] = (np.float32(pictures[i, row, column, k]) - mean[row, column, k] + shift[i, k]) * scale[c]
+            at = rows[i] + y
+            pixels = pictures[i, at, columns[i] : columns[i] + crop].reshape(-1)
+            less = mean[at, columns[i] : columns[i] + crop].reshape(-1)
+            to = out[i, y].reshape(-1)
+            row = to if straight else line
+            for j in range(crop * 3):
+                row[j] = (np.float32(pixels[j]) - less[j] + added[j]) * gain[j]
+            if not straight:
+                first, second, third = order[0], order[1], order[2]
+                step, place = (-3, 3 * crop - 3) if mirrored[i] else (3, 0)
+                for x in range(0, 3 * crop, 3):
+                    to[place], to[place + 1], to[place + 2] = line[x + first], line[x + second], line[x + third]
+                    place += step
 
 
 @dataclass(frozen=True)
