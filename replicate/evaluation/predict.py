@@ -1,5 +1,7 @@
 """What a trained network answers on the validation pictures: the stage `evaluate`, and `classify` for one picture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,13 @@ from tqdm import tqdm
 
 from replicate import files, records
 from replicate.errors import UserError
+from replicate.evaluation.retrieval import retrieval
 from replicate.evaluation.scores import error_rates
 from replicate.modules import Net, build, weights
 from replicate.modules.cpu import prepare_cpu
 from replicate.networks import count, totals
 from replicate.pictures.crops import Reading, ten_views
-from replicate.pictures.store import Store, open_store, verify
+from replicate.pictures.store import Split, Store, open_store, verify
 from replicate.settings import Profile
 
 PICTURES_AT_ONCE = 64
@@ -47,8 +50,30 @@ def probabilities(net: Net, reading: Reading, pictures: np.ndarray) -> tuple[np.
         cut = reading.cut(pictures, np.full(n, row), np.full(n, column), np.full(n, mirrored), net.side)
         pixels = torch.from_numpy(cut).permute(0, 3, 1, 2).to(next(net.parameters()).device)
         answers.append(net(pixels).softmax(1).cpu().numpy())
-    centre = views.index(((side - net.side) // 2, (side - net.side) // 2, False))
-    return answers[centre], np.mean(answers, axis=0, dtype=np.float64).astype(np.float32)
+    return answers[_centre(net, side)], np.mean(answers, axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _centre(net: Net, side: int) -> int:
+    """Which of the ten views is the central crop, not mirrored."""
+    middle = (side - net.side) // 2
+    return ten_views(side, net.side).index((middle, middle, False))
+
+
+@contextmanager
+def last_hidden(net: Net) -> Iterator[list[torch.Tensor]]:
+    """A list to which every batch that runs through `net` adds what its last layer with weights reads, (n, units): the
+    4096 activities of Figure 4. Maps, where that layer is a convolution, count as their means."""
+    (last,) = (layer.name for layer in net.description.layers if getattr(layer, "out", None) == "classes")
+    seen: list[torch.Tensor] = []
+
+    def look(_module: torch.nn.Module, read: tuple[torch.Tensor, ...]) -> None:
+        seen.append(read[0].flatten(2).mean(2) if read[0].ndim == 4 else read[0])
+
+    hook = net.get_submodule(last).register_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def evaluate(profile: Profile, name: str, command: str) -> records.Record:
@@ -59,13 +84,15 @@ def evaluate(profile: Profile, name: str, command: str) -> records.Record:
     net, header = load_trained(profile, name, store)
     reading = Reading.of(net.description.input, store.mean)
 
-    centre, ten = [], []
+    centre, ten, features = [], [], []
     bar = tqdm(total=len(store.val), unit=" images", desc=f"{name}: ten views", leave=False, disable=None)
     for start in range(0, len(store.val), PICTURES_AT_ONCE):
         which = np.arange(start, min(start + PICTURES_AT_ONCE, len(store.val)))
-        one, mean = probabilities(net, reading, store.val.take(which))
+        with last_hidden(net) as seen:
+            one, mean = probabilities(net, reading, store.val.take(which))
         centre.append(one)
         ten.append(mean)
+        features.append(seen[_centre(net, store.side)].cpu().numpy())
         bar.update(len(which))
     bar.close()
     views = {"centre": np.concatenate(centre), "ten": np.concatenate(ten)}
@@ -96,6 +123,7 @@ def evaluate(profile: Profile, name: str, command: str) -> records.Record:
         macs=sums.macs,
         input_side=net.side,
         errors={view: records.Errors(**error_rates(p, store.val.labels)) for view, p in views.items()},
+        retrieval=_retrieval(np.concatenate(features), store.val, net.side),
         weights_sha256=files.sha256(profile.weights(name)),
         store_identity=store.identity,
         trained=header["trained"],
@@ -113,6 +141,17 @@ def evaluate(profile: Profile, name: str, command: str) -> records.Record:
     )
     records.write(profile.record(name), record)
     return record
+
+
+def _retrieval(features: np.ndarray, split: Split, side: int) -> records.Retrieval:
+    """Neighbours by the last hidden layer, and by the pixels of the central crop."""
+
+    def pixels(which: np.ndarray) -> np.ndarray:
+        pictures = split.take(which)
+        at = (pictures.shape[1] - side) // 2
+        return pictures[:, at : at + side, at : at + side]
+
+    return records.Retrieval(**retrieval(features.__getitem__, pixels, split.labels))
 
 
 def classify(profile: Profile, name: str, picture: Path) -> list[tuple[str, float]]:

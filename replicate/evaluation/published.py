@@ -14,7 +14,7 @@ from replicate.modules import Net, build, weights
 from replicate.modules.cpu import prepare_cpu
 from replicate.pictures.crops import Reading
 from replicate.pictures.decode import BrokenPicture, decode
-from replicate.pictures.sources import scan_classes
+from replicate.pictures.listing import scan_classes
 
 FILTER = "bilinear"  # as in torchvision's published recipes; the paper names none
 

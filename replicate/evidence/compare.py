@@ -6,17 +6,18 @@ from typing import Any
 
 from replicate import files, records
 from replicate.errors import UserError
-from replicate.evaluation.scores import Predictions, ensemble, error_rates, read_predictions
-from replicate.evidence.pipelines import pipelines
-from replicate.evidence.results import VERDICTS, Group, Results, Verdict, Verdicts
-from replicate.evidence.statistics import chance, difference, estimate
+from replicate.evaluation.scores import Predictions, error_rates, read_predictions
+from replicate.evidence.ensembles import asked_for
+from replicate.evidence.groups import compared, gather
+from replicate.evidence.measures import all_sampled
+from replicate.evidence.results import VERDICTS, Results, Verdict, Verdicts
+from replicate.evidence.statistics import chance
 from replicate.evidence.verdicts import judge
 from replicate.records import Evaluation
 from replicate.settings import Profile
 
 VIEWS = {"centre": "centre view", "ten": "ten views"}
 ERRORS = {"top1": "top-1 error %", "top5": "top-5 error %"}
-ONE_VALUE = ("classes", "pictures", "parameters", "macs", "input_side")  # the same for all seeds of a group
 
 
 def compare(profile: Profile, command: str) -> tuple[Results, Verdicts]:
@@ -28,14 +29,22 @@ def compare(profile: Profile, command: str) -> tuple[Results, Verdicts]:
     evaluations = {name: _evaluation(profile, name) for name in profile.settings.trainings}
     _same_store(profile, evaluations)
     _check_predictions(profile, evaluations)
-    groups = {name: _group(profile, names, evaluations) for name, names in profile.settings.groups().items()}
+    members = profile.settings.groups().items()
+    groups = {name: gather(profile, {one: evaluations[one] for one in trainings}) for name, trainings in members}
     base = groups[profile.settings.baseline]
-    groups = {name: group if group is base else _compared(group, base) for name, group in groups.items()}
+    groups = {name: one if one is base else compared(one, base) for name, one in groups.items()}
 
     shared: dict[str, Any] = {"profile": profile.name, "source": profile.settings.source.name}
     provenance = records.provenance(command, profile.root, profile.settings.method, started)
-    results = Results(**shared, baseline=profile.settings.baseline, groups=groups, provenance=provenance)
-    judged = judge(profile.settings, profile.name, results, pipelines(profile.root))
+    results = Results(
+        **shared,
+        baseline=profile.settings.baseline,
+        groups=groups,
+        ensembles=asked_for(profile, groups),
+        provenance=provenance,
+    )
+    results = results.model_copy(update={"measured": all_sampled(results)})
+    judged = judge(profile.settings, profile.name, results, root=profile.root)
     verdicts = Verdicts(**shared, verdicts=judged, provenance=provenance)
     files.write_json(profile.reports / "results.json", results.model_dump())
     files.write_json(profile.reports / "verdicts.json", verdicts.model_dump())
@@ -140,45 +149,3 @@ def _close(a: dict[str, dict[str, float | None]], b: dict[str, dict[str, float |
     """The same errors, up to the rounding of a sum."""
     pairs = [(a[view][key], b.get(view, {}).get(key)) for view in a for key in a[view]]
     return all(x is y if x is None or y is None else abs(x - y) < 1e-6 for x, y in pairs)
-
-
-def _group(profile: Profile, names: list[str], evaluations: dict[str, Evaluation]) -> Group:
-    """Trainings that differ in the seed only: errors over seeds, and the error of their averaged probabilities."""
-    own = [evaluations[name] for name in names]
-    for key in ONE_VALUE:
-        if len(values := {getattr(one, key) for one in own}) > 1:
-            raise UserError(
-                f"{', '.join(names)}: {key} differs between seeds ({sorted(values)}); run `{profile.repro}`"
-            )
-    labels = read_predictions(profile.predictions(names[0])).labels
-    errors, together = {}, {}
-    pairs = {key: [(getattr(one.errors["centre"], key), getattr(one.errors["ten"], key)) for one in own] for key in ERRORS}
-    gains = {key: estimate([c - t for c, t in both]) for key, both in pairs.items() if (None, None) not in both}
-    for view in VIEWS:
-        by_error = {f"{view}.{key}": [getattr(one.errors[view], key) for one in own] for key in ERRORS}
-        errors |= {key: estimate(values) for key, values in by_error.items() if None not in values}
-        if len(names) > 1:
-            # One network's probabilities at a time: 50,000 pictures of 1000 classes are 200 MB.
-            mean = ensemble(getattr(read_predictions(profile.predictions(name)), view) for name in names)
-            rates = error_rates(mean, labels)
-            together |= {f"{view}.{key}": rate for key, rate in rates.items() if rate is not None}
-    return Group(
-        run=own[0].run,
-        network=own[0].network,
-        seeds=[one.seed for one in own],
-        trainings=names,
-        epochs=[one.epochs for one in own],
-        errors=errors,
-        ensemble=together,
-        view_gain=gains,
-        differences={},
-        **{key: getattr(own[0], key) for key in ONE_VALUE},
-    )
-
-
-def _compared(group: Group, base: Group) -> Group:
-    """With its differences from the baseline, in points."""
-    differences = {
-        key: difference(group.errors[key].values, base.errors[key].values) for key in group.errors if key in base.errors
-    }
-    return group.model_copy(update={"differences": differences})

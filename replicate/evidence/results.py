@@ -1,7 +1,8 @@
 """What `compare` writes and the report reads: groups of trainings, their differences, verdicts. All errors in percent.
 
 `errors` and `differences` are keyed `VIEWS.ERROR`: `centre.top1`, `ten.top1`, and `….top5` where it means something;
-`view_gain` is keyed `ERROR`. All intervals are here, so that judging and showing them need no statistics library.
+`view_gain` is keyed `ERROR`. All intervals are here, those of `measured` too, so that judging and showing them need no
+statistics library. Fields with a default are missing in results of older versions.
 """
 
 from typing import Any, Literal
@@ -43,9 +44,36 @@ class Difference(Strict):
     n_baseline: int
 
 
+class Sample(Strict):
+    """What a measure gives: one number over seeds with its 95 % interval. `n` counts the seeds of the smaller side.
+
+    `no_effect`: the value that would mean that there is nothing to see, where the number is an effect; `seeds` is n in
+    words; `chance_alone` the standard error that the number of pictures alone brings, in its unit.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    seeds: str
+    unit: str = "%"
+    no_effect: float | None = None
+    chance_alone: float | None = None
+
+
+class Neighbours(Strict):
+    """Retrieval over seeds, in percent, for the 1, 2, … nearest (`replicate.evaluation.retrieval` describes the keys)."""
+
+    precision: dict[str, list[Estimate]]
+    pixel_rank: list[Estimate]
+
+
 class Group(Strict):
     """Trainings that share run and network. `ensemble` is the error of the seeds' averaged probabilities, `view_gain`
-    the error of the centre view less that of the ten views, seed by seed, in points."""
+    the error of the centre view less that of the ten views, seed by seed, in points.
+
+    `curves`: columns of the training logs, a list of epochs a seed. `kernels`: keys of `replicate.evaluation.kernels`.
+    """
 
     run: str
     network: str
@@ -61,15 +89,24 @@ class Group(Strict):
     ensemble: dict[str, float]
     view_gain: dict[str, Estimate]
     differences: dict[str, Difference]
+    curves: dict[str, list[list[float]]] = {}
+    kernels: dict[str, Estimate] = {}
+    retrieval: Neighbours | None = None
 
 
 class Results(Strict):
-    """`reports/<profile>/results.json`. The baseline's own `differences` are empty."""
+    """`reports/<profile>/results.json`. The baseline's own `differences` are empty.
+
+    `ensembles`: errors of averaged probabilities that a claim asks for, by `VIEWS.ERROR`, keyed by their members in words.
+    `measured`: what the claims' measures gave, keyed by measure and arguments.
+    """
 
     profile: str
     source: str
     baseline: str
     groups: dict[str, Group]
+    ensembles: dict[str, dict[str, float]] = {}
+    measured: dict[str, dict[str, Sample]] = {}
     provenance: Provenance
 
 

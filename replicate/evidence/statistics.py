@@ -1,7 +1,7 @@
 """Statistics over seeds: mean, s.d. and 95 % intervals, in the unit that goes in; and what chance alone would give."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import exp, log, sqrt
 from statistics import fmean, stdev
 
 from replicate.evidence.results import Difference, Estimate
@@ -42,6 +42,13 @@ def difference(values: Sequence[float], baseline: Sequence[float]) -> Difference
             half = t_quantile(freedom) * sqrt(a + b)
             low, high = mean - half, mean + half
     return Difference(mean=mean, low=low, high=high, n=len(values), n_baseline=len(baseline))
+
+
+def ratio(values: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """Geometric mean of `values` over that of `baseline`, with Welch's 95 % interval of the logarithms."""
+    logs = difference([log(value) for value in values], [log(value) for value in baseline])
+    back = {key: None if (value := getattr(logs, key)) is None else exp(value) for key in ("mean", "low", "high")}
+    return logs.model_copy(update=back)
 
 
 def chance(classes: int, k: int) -> float | None:

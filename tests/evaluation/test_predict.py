@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from replicate import records
 from replicate.commands.classify import command as classify_command
 from replicate.errors import UserError
-from replicate.evaluation.predict import classify, evaluate, load_trained, probabilities
+from replicate.evaluation.predict import classify, evaluate, last_hidden, load_trained, probabilities
 from replicate.evaluation.scores import error_rates, read_predictions
 from replicate.modules import build, initialise, weights
 from replicate.pictures.crops import Reading
@@ -51,6 +51,42 @@ def test_the_record_is_what_the_predictions_say(trained):
     assert saved.conv1.shape == (16, 3, 5, 5)
     assert record.provenance.command == "replicate evaluate base-1"
     assert record.values["trained"]["command"] == "replicate train base-1"
+
+
+def test_the_last_hidden_layer_is_what_the_last_layer_reads(small_profile):
+    net = initialise(build("demo", classes=10), seed=1).eval()
+    pictures = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 3, 32, 32)).astype(np.float32) * 50)
+    with torch.no_grad(), last_hidden(net) as seen:
+        logits = [net(pictures), net(pictures.flip(0))]
+    assert len(seen) == 2 and seen[0].min() == 0  # after the ReLU, halved
+    last = net.fc8
+    for features, answer in zip(seen, logits, strict=True):
+        torch.testing.assert_close(features @ last.weight.T + last.bias, answer)
+    with torch.no_grad():
+        net(pictures)
+    assert len(seen) == 2  # it looks no longer
+
+
+def test_neighbours_by_features_and_by_pixels_of_the_centre_view_are_recorded(trained):
+    values = evaluate(trained, "base-1", "").values["retrieval"]
+    store = open_store(trained.store)
+    n, side = len(store.val), 32
+    at = (store.side - side) // 2
+    pixels = store.val.take(np.arange(n))[:, at : at + side, at : at + side].reshape(n, -1).astype(np.int64)
+    apart = ((pixels[:, None] - pixels[None]) ** 2).sum(-1)
+    np.fill_diagonal(apart, apart.max() + 1)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :6]
+    same = store.val.labels[near] == store.val.labels[:, None]
+    assert values["queries"] == n
+    assert values["precision"]["pixels"][5] == pytest.approx(100 * same.mean())
+    net, _ = load_trained(trained, "base-1", store)
+    reading = Reading.of(net.description.input, store.mean)
+    with torch.no_grad(), last_hidden(net) as seen:
+        net(torch.from_numpy(reading.centre(store.val.take(np.arange(n)), side)).permute(0, 3, 1, 2))
+    features = seen[0].double()
+    apart = torch.cdist(features, features).fill_diagonal_(torch.inf)
+    same = store.val.labels[apart.argmin(1).numpy()] == store.val.labels
+    assert values["precision"]["features"][0] == pytest.approx(100 * same.mean(), abs=2)
 
 
 def test_no_weights_yet(small_profile):

@@ -10,13 +10,19 @@ from click.testing import CliRunner
 
 from replicate import records
 from replicate.errors import UserError
-from replicate.evaluation.scores import error_rates
+from replicate.evaluation import kernels
+from replicate.evaluation.scores import error_rates, read_predictions
 from replicate.evidence.compare import compare
+from replicate.evidence.measures import RUNS, SAMPLES, SINGLES
 from replicate.evidence.results import Results, Verdicts
+from replicate.evidence.samples import members
+from replicate.paper import claims
 from replicate.settings import Profile, load
 
 ROOT = Path(__file__).parents[2]
 PICTURES, CLASSES = 200, 10
+LOG = "epoch,train_loss,train_error,held_out_error\n"
+NEAREST = [50.0, 40.0, 30.0]  # percent, of the 1, 2 and 3 nearest
 PROVENANCE = records.Provenance(
     command="none", commit="none", method=1, started="2026-01-01T00:00:00+00:00", seconds=0, machine="", device="cpu",
     threads=1, versions={},
@@ -45,8 +51,10 @@ def evaluate(profile, name, store="a", seed=None, labels=None, **changes):
         answers[view] = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
     path = profile.predictions(name)
     path.parent.mkdir(parents=True, exist_ok=True)
+    profile.log(name).parent.mkdir(parents=True, exist_ok=True)
+    profile.log(name).write_text(LOG + "".join(f"{e},{2.3 / e},{90 / e},{95 / e - len(name)}\n" for e in (1, 2)))
     np.savez(
-        path, labels=labels, names=np.array([f"p{i}" for i in range(PICTURES)]), conv1=np.zeros((2, 3, 5, 5), np.float32),
+        path, labels=labels, names=np.array([f"p{i}" for i in range(PICTURES)]), conv1=random.normal(size=(6, 3, 5, 5)),
         classes=np.array([f"c{i}" for i in range(CLASSES)]), training=np.array(name), network=np.array(training.network), **answers,
     )  # fmt: skip
     values = {
@@ -54,6 +62,10 @@ def evaluate(profile, name, store="a", seed=None, labels=None, **changes):
         "classes": CLASSES, "pictures": PICTURES, "train_pictures": 100, "held_out_pictures": 5, "epochs": 2, "updates": 8,
         "parameters": 10, "macs": 20, "input_side": 224, "weights_sha256": "0", "store_identity": store,
         "errors": {view: error_rates(one, labels) for view, one in answers.items()}, "trained": PROVENANCE.model_dump(),
+        "retrieval": {
+            "queries": 50, "pixel_rank": [value + training.seed for value in NEAREST],
+            "precision": {way: NEAREST for way in ("features", "pixels", "feature_codes", "pixel_codes")},
+        },
     } | changes  # fmt: skip
     record = records.Record(
         kind="evaluation", profile=profile.name, source=profile.settings.source.name, training=name, values=values,
@@ -88,6 +100,36 @@ def test_what_is_written_can_be_read_and_followed_back(profile):
     centres = [100 * np.mean(answers[f"base-{seed}"]["centre"].argmax(1) != labels) for seed in (1, 2, 3)]
     assert base.view_gain["top1"].values == pytest.approx(np.subtract(centres, tops))
     assert off.view_gain["top1"].low is None
+
+
+def test_curves_kernels_and_neighbours_are_gathered_seed_by_seed(profile):
+    results, _ = compare(profile, "replicate compare")
+    base = results.groups["base"]
+    assert base.curves["train_error"] == [[90, 45]] * 3 and base.curves["train_loss"][0] == [2.3, 1.15]
+    assert results.groups["lrn-off"].curves["held_out_error"] == [[95 - len("lrn-off-1"), 47.5 - len("lrn-off-1")]]
+    own = [kernels.describe(read_predictions(profile.predictions(f"base-{seed}")).conv1, towers=2) for seed in (1, 2, 3)]
+    assert base.kernels["colour"].values == pytest.approx([one["colour"] for one in own])
+    assert base.kernels["tower_p"].values == pytest.approx([one["tower_p"] for one in own])
+    assert [one.mean for one in base.retrieval.precision["features"]] == NEAREST
+    assert base.retrieval.pixel_rank[1].values == [NEAREST[1] + seed for seed in (1, 2, 3)]
+
+
+def test_records_of_a_version_that_did_not_look_for_neighbours_are_read(profile):
+    evaluate(profile, "base-2", retrieval=None)
+    results, _ = compare(profile, "replicate compare")
+    assert results.groups["base"].retrieval is None and results.groups["lrn-off"].retrieval is not None
+
+
+def test_the_ensembles_that_claims_ask_for_average_so_many_seeds(profile):
+    many = {f"base-{seed}": profile.settings.trainings["base-1"].model_copy(update={"seed": seed}) for seed in range(1, 7)}
+    profile.settings = profile.settings.model_copy(update={"trainings": profile.settings.trainings | many})
+    answers = {name: evaluate(profile, name) for name in profile.settings.trainings}
+    results, _ = compare(profile, "replicate compare")
+    of = claims()["table2-5cnn"].measure_arguments["of"]
+    five = np.mean([answers[f"base-{seed}"]["ten"] for seed in range(1, 6)], axis=0)
+    assert set(results.ensembles) == {members(of)}  # the one with pre-trained nets is not to be had
+    assert results.ensembles[members(of)]["ten.top1"] == pytest.approx(100 * np.mean(five.argmax(1) != np.arange(PICTURES) % CLASSES))
+    assert results.ensembles[members(of)]["ten.top1"] != results.groups["base"].ensemble["ten.top1"]  # of all six
 
 
 def test_metrics_are_small_and_named_for_readers(profile):
@@ -142,6 +184,23 @@ def test_missing_predictions_are_one_line(profile):
     refused(profile, "models/made-up/lrn-off-1/predictions.npz", "replicate evaluate lrn-off-1")
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "no log"),
+        ("", "0 epochs, but the record of 'base-2' tells of 2"),
+        (LOG + "1,2.3,90,95\n", "1 epochs, but the record of 'base-2' tells of 2"),
+        (LOG + "1,2.3,90,95\n2,2.3,x,95\n", "not the log"),
+        (LOG + "1,2.3,90,95\n2,2.3\n", "not the log"),
+    ],
+)
+def test_a_log_that_is_missing_or_of_something_else_is_one_line(profile, text, fault):
+    profile.log("base-2").unlink()
+    if text is not None:
+        profile.log("base-2").write_text(text)
+    refused(profile, "logs/base-2.csv", fault, "replicate train base-2 --profile made-up")
+
+
 def test_another_store_is_one_line(profile):
     evaluate(profile, "base-3", store="b")
     refused(profile, "base-1 and base-3", "stores")
@@ -194,5 +253,7 @@ def test_the_command_says_how_many_claims_got_which_verdict(tmp_path, monkeypatc
     for word, number in counts.items():
         assert f"{number}  {word}" in done.output
     assert "agrees" in counts and "reports/demo" in done.output
-    drawn = {"differs", "undecided", "same direction at smaller scale", "opposite direction"}
-    assert not drawn & set(counts)
+    judged = {one["id"]: one["verdict"] for one in json.loads((tmp_path / "reports" / "demo" / "verdicts.json").read_text())["verdicts"]}
+    of_trainings = [one.id for one in claims().values() if one.measure_name in SAMPLES | RUNS | SINGLES]
+    drawn = {"agrees", "undecided", "same direction at smaller scale", "opposite direction"}
+    assert of_trainings and not drawn & {judged[name] for name in of_trainings}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from replicate.evidence.statistics import binomial_se, chance, difference, estimate
+from replicate.evidence.statistics import binomial_se, chance, difference, estimate, ratio
 
 A, B = [31.2, 30.4, 32.9], [28.0, 29.1, 28.3, 30.0]
 
@@ -33,6 +33,15 @@ def test_without_a_known_spread_there_is_no_interval(a, b):
     found = difference(a, b)
     assert found.low is None and found.high is None
     assert found.mean == pytest.approx(np.mean(a) - np.mean(b))
+
+
+def test_a_ratio_is_a_difference_of_logarithms():
+    found = ratio(A, B)
+    theirs = stats.ttest_ind(np.log(A), np.log(B), equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((np.exp(theirs.low), np.exp(theirs.high)))
+    assert found.mean == pytest.approx(stats.gmean(A) / stats.gmean(B))
+    assert ratio(B, A).high == pytest.approx(1 / found.low)
+    assert ratio([2.0], B).low is None
 
 
 def test_standard_error_of_a_share():
