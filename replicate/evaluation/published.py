@@ -35,10 +35,11 @@ def score(file: Path, network: str, folder: Path, resize: int, mean: Path | None
 
     Pictures: shorter side to `resize`, central square, then the network's views. `mean`: a mean image (.npy, side ×
     side × 3, RGB, 0..255) for a network that subtracts one. `classes`: the network's classes in order, one a line, the
-    first word as the folders are called; without it the folders in order of their names. UserError for what does not fit.
+    first word as the folders are called; without it the folders in order of their names. Views have the network's side, or
+    the one that weights of this suite were trained at. UserError for what does not fit.
     """
-    tensors = weights.read_tensors(file)
-    net = build(network, weights.classes(tensors, file))
+    tensors, header = weights.read_any(file)
+    net = build(network, weights.classes(tensors, file), header.get("side"))
     weights.adopt(net, tensors, file)
     if net.side > resize:
         raise UserError(f"network {network!r} reads {net.side} pixels, more than --resize {resize}; give at least --resize {net.side}")

@@ -28,11 +28,13 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, header
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of any safetensors file. Pickles (.pt, .pth) are refused: opening one can run a program."""
+def read_any(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors of any safetensors file, and its header if this suite wrote it, else {}. Pickles (.pt, .pth) are refused:
+    opening one can run a program."""
     if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
         raise UserError(f"{path}: may be a pickle, which can run a program when opened; convert it with safetensors.torch.save_file")
-    return _open(path, "give a file that safetensors wrote")[0]
+    tensors, header = _open(path, "give a file that safetensors wrote")
+    return tensors, header if isinstance(header, dict) else {}
 
 
 def _open(path: Path, remedy: str) -> tuple[dict[str, torch.Tensor], Any]:
