@@ -1,23 +1,20 @@
 """One picture file → side×side×3: the shorter side resized to `side`, then the central square (section 2).
 
-JPEGs are decoded by libjpeg-turbo (simplejpeg: the same pixels as Pillow's) and resized by torch's antialiased kernel
-for uint8, which is twice as fast as Pillow and within two grey levels of it. CMYK files and everything that is
-not a JPEG, whatever its suffix, go through Pillow. The paper does not name its filter. EXIF's orientation is ignored
-(what the authors did is unknown); `read_header` tells it, so that it can be counted.
+JPEGs are decoded by libjpeg-turbo (simplejpeg: the same pixels as Pillow's). CMYK files and everything that is not a
+JPEG, whatever its suffix, go through Pillow. The paper does not name its filter. EXIF's orientation is ignored (what
+the authors did is unknown); `read_header` tells it, so that it can be counted.
 """
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import simplejpeg
-import torch
 from PIL import Image
-from torch.nn import functional
 
-Filter = Literal["bilinear", "bicubic"]
+from replicate.pictures.resize import Filter, central_square
 
 MAX_PIXELS = 178_956_970  # where Pillow refuses a picture as a decompression bomb
 TOO_LARGE = f"too large: more than {MAX_PIXELS} pixels"
@@ -55,22 +52,7 @@ def decode(data: bytes, side: int, filter: Filter) -> np.ndarray:
         pixels = _decode_jpeg(data)
     else:
         pixels = _decode_any(data)
-    return resize_and_crop(pixels, side, filter)
-
-
-def resize_and_crop(pixels: np.ndarray, side: int, filter: Filter) -> np.ndarray:
-    """uint8 (height, width, 3) → (side, side, 3)."""
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    if short != side:
-        height, width = int(side * height / short), int(side * width / short)
-        channels = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # a view: channels last, uint8
-        resized = functional.interpolate(
-            channels, size=(height, width), mode=filter, antialias=True, align_corners=False
-        )
-        pixels = resized[0].permute(1, 2, 0).numpy()
-    top, left = int(round((height - side) / 2)), int(round((width - side) / 2))
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+    return central_square(pixels, side, filter)
 
 
 def read_header(data: bytes) -> Header:
@@ -84,30 +66,31 @@ def read_header(data: bytes) -> Header:
             pass  # an unusual or damaged one; Pillow may know it
         else:
             _check_size(width, height)
-            return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _has_exif(data) and _rotated(data))
+            return Header(True, width, height, space == "Gray", space in ("CMYK", "YCCK"), _rotated(lambda: _exif(data)))
     with _open(data) as image:
         grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
         jpeg = image.format in ("JPEG", "MPO")
-        return Header(jpeg, *image.size, grey, image.mode == "CMYK", _rotated(data))
+        return Header(jpeg, *image.size, grey, image.mode == "CMYK", _rotated(image.getexif))
 
 
-def _has_exif(jpeg: bytes) -> bool:
-    """Is one of the segments before the first scan EXIF's? Walks from length to length."""
-    at = 2
-    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] not in (b"\xda", b"\xd9"):
-        if jpeg[at + 1 : at + 2] == b"\xe1" and jpeg[at + 4 : at + 10] == b"Exif\0\0":
-            return True
-        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-    return False
-
-
-def _rotated(data: bytes) -> bool:
+def _rotated(exif: Callable[[], Image.Exif]) -> bool:
     """Whether EXIF asks for a turn or a reflection."""
     try:
-        with _open(data) as image:
-            return image.getexif().get(ORIENTATION, 1) not in (0, 1)
+        return exif().get(ORIENTATION, 1) not in (0, 1)
     except Exception:  # damaged EXIF raises nearly anything, and is no reason to lose the picture
         return False
+
+
+def _exif(jpeg: bytes) -> Image.Exif:
+    """What EXIF says, or nothing. Walks over the segments before the first scan, from length to length."""
+    found, at = Image.Exif(), 2
+    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] not in (b"\xda", b"\xd9"):
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1 : at + 2] == b"\xe1" and jpeg[at + 4 : at + 10] == b"Exif\0\0":
+            found.load(jpeg[at + 4 : end])
+            break
+        at = end
+    return found
 
 
 def _check_size(width: int, height: int) -> None:
