@@ -43,8 +43,19 @@ class Errors(Strict):
     top5: float | None
 
 
+class Retrieval(Strict):
+    """What the 1, 2, … nearest other pictures are; the fields are described in `replicate.evaluation.retrieval`."""
+
+    queries: int
+    precision: dict[Literal["features", "pixels", "feature_codes", "pixel_codes"], list[float]]
+    pixel_rank: list[float]
+
+
 class Evaluation(Strict):
-    """The values of a record of kind `evaluation`: one trained network on the validation pictures."""
+    """The values of a record of kind `evaluation`: one trained network on the validation pictures.
+
+    `retrieval` is None in records of versions that did not measure it.
+    """
 
     run: str
     network: str
@@ -59,9 +70,43 @@ class Evaluation(Strict):
     macs: int
     input_side: int
     errors: dict[Literal["centre", "ten"], Errors]
+    retrieval: Retrieval | None = None
     weights_sha256: str
     store_identity: str
     trained: Provenance
+
+
+class PerClass(Strict):
+    least: int
+    median: float
+    mean: float
+    most: int
+
+
+class Contest(Strict):
+    """The values of a record of kind `devkit`: pictures of ILSVRC-2010 by the contest's own data files, whose hashes are kept.
+
+    `test_pictures` is None where the file of their labels was not there.
+    """
+
+    classes: int
+    train_pictures: int
+    train_per_class: PerClass
+    val_pictures: int
+    val_per_class: PerClass
+    test_pictures: int | None
+    sha256: dict[str, str]
+
+
+class Augmentation(Strict):
+    """The values of a record of kind `augmentation`: seconds of each timed batch, and of each timed training step."""
+
+    network: str
+    batch_size: int
+    side: int
+    crop: int
+    augmentation_seconds: list[float]
+    step_seconds: list[float]
 
 
 def now() -> str:

@@ -15,6 +15,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+SourceName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+
+
 class Drawn(Strict):
     kind: Literal["drawn"]
     name: Literal["drawn"]
@@ -24,10 +27,18 @@ class Drawn(Strict):
 
 
 class Found(Strict):
-    """Pictures of the user's: `imagenette` may be unpacked or fetched, `folder` is read where it is."""
+    """Pictures of the user's: `imagenette` may be unpacked or fetched, others are read where they are."""
 
-    kind: Literal["imagenette", "folder"]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    kind: Literal["imagenette", "folder", "ilsvrc2012", "kaggle", "cifar10"]
+    name: SourceName
+
+
+class Ilsvrc2010(Strict):
+    """Its test pictures have labels, unlike those of 2012, and the paper's table 1 is on them (section 6)."""
+
+    kind: Literal["ilsvrc2010"]
+    name: SourceName
+    evaluate: Literal["val", "test"]
 
 
 class Pictures(Strict):
@@ -84,7 +95,7 @@ class Training(Strict):
 class Settings(Strict):
     method: PositiveInt
     note: str
-    source: Annotated[Drawn | Found, Field(discriminator="kind")]
+    source: Annotated[Drawn | Found | Ilsvrc2010, Field(discriminator="kind")]
     pictures: Pictures
     recipe: Recipe
     runs: dict[str, dict[str, Any]]
@@ -95,6 +106,8 @@ class Settings(Strict):
     def _consistent(self) -> "Settings":
         if "base" not in self.runs or self.runs["base"]:
             raise ValueError("runs: 'base' must be there and empty: it is the recipe as it stands")
+        if self.source.kind == "cifar10" and self.pictures.side != 32:
+            raise ValueError("pictures.side: CIFAR-10's pictures are 32x32 and are stored as they are; set 32")
         groups: dict[str, tuple[str, str]] = {}
         for name, training in self.trainings.items():
             group, seed = name.rsplit("-", 1)

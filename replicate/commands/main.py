@@ -18,10 +18,12 @@ COMMANDS = {
     "report": "Print a table, or build the report.",
     "check": "Check layer shapes, or a profile's parameters.",
     "store": "Look at a profile's store of decoded pictures, or check it.",
+    "bench": "Measure how fast this machine is, side by side with the obvious ways.",
     "classify": "Name what a picture shows, with a trained network.",
     "source": "Make a profile's pictures ready: draw them, unpack them, or look at the folder.",
     "demo-data": "Draw the demo's pictures into a folder.",
     "fetch": "Download a public set of pictures.",
+    "explain": "Explain one statement of the paper: its derivation or evidence, and the verdict.",
     "count-devkit": "Count ILSVRC-2010's pictures from its official development kit (section 2).",
 }
 

@@ -9,6 +9,8 @@ from replicate.networks import Network, count, load
 from replicate.networks.description import LRN, Activation, Conv, Dropout, Gaussian, Linear, Pool
 from replicate.settings import Drawn, Plateau, Recipe, Settings
 
+SIX_CONVOLUTIONS = "code146"  # section 6
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -65,11 +67,11 @@ def activations(network: Network) -> list[str]:
 
 
 def layers_with(network: Network, kind: str) -> list[int]:
-    """Numbers of the layers with weights that a layer of this kind follows before the next one."""
+    """Numbers of the layers with weights that a layer of this kind follows before the next one; `lrn`: across maps."""
     number, found = 0, []
     for layer in network.layers:
         number += isinstance(layer, Conv | Linear)
-        if layer.kind == kind:
+        if layer.kind == kind and not (isinstance(layer, LRN) and layer.neighbours == "space"):
             found.append(number)
     return found
 
@@ -87,6 +89,14 @@ def conv_shape(network: Network, layer: str) -> dict[str, int]:
     return {}
 
 
+def conv_after_last_pooling(network: Network) -> int | None:
+    """The number of the convolution that reads the last pooling layer, in the six-layer net; the same for every profile."""
+    layers = load(SIX_CONVOLUTIONS).layers
+    last = max(i for i, layer in enumerate(layers) if isinstance(layer, Pool))
+    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, Conv)]
+    return next((number for number, i in enumerate(convolutions, 1) if i > last), None)
+
+
 def widths(network: Network, layers: list[str]) -> dict[str, int]:
     """Units of fully connected layers."""
     return {name: found.out for name in layers if (found := _find(network, name))}
@@ -101,6 +111,11 @@ def tower_share(network: Network) -> float:
     return 1 / network.towers
 
 
+def units_per_tower(network: Network, layers: list[str]) -> dict[str, int]:
+    """Maps or units of each layer that one tower holds."""
+    return {name: found.out // network.towers for name in layers if (found := _find(network, name))}
+
+
 def kernels_per_tower(network: Network, layer: str) -> dict[str, int]:
     found = _find(network, layer)
     return {"kernels": found.out, "per GPU": found.out // network.towers} if found else {}
@@ -108,7 +123,7 @@ def kernels_per_tower(network: Network, layer: str) -> dict[str, int]:
 
 def reads_all_towers(network: Network) -> list[str]:
     """Layers after the first that read the maps of every tower."""
-    return [layer.name for layer in _learned(network)[1:] if isinstance(layer, Linear) or layer.groups == 1]
+    return [layer.name for layer in _learned(network)[1:] if layer.groups == 1]
 
 
 def one_gpu_widths(network: Network) -> dict[str, float]:
@@ -134,6 +149,11 @@ def lrn_over(network: Network) -> Any:
     return _same([layer.over for layer in _lrn(network)])
 
 
+def lrn_scope(network: Network) -> Any:
+    """Whether the window ends at a tower's edge or at the layer's."""
+    return _same([layer.scope for layer in _lrn(network)])
+
+
 def before_lrn(network: Network) -> Any:
     """What comes right before the normalisation."""
     layers = network.layers
@@ -157,24 +177,34 @@ def dropout_test_factor(network: Network) -> Any:
 
 
 def init_std(network: Network) -> dict[str, Any]:
-    """S.d. of the initial weights of each layer."""
-    return {
-        layer.name: layer.init.std if isinstance(layer.init, Gaussian) else "uniform" for layer in _learned(network)
-    }
+    """S.d. of the initial weights of each layer, where they are a plain Gaussian's."""
+    plain = {layer.name: isinstance(layer.init, Gaussian) and not layer.init.truncated for layer in _learned(network)}
+    return {layer.name: layer.init.std if plain[layer.name] else "no plain Gaussian" for layer in _learned(network)}
 
 
 def init_biases(network: Network) -> dict[str, list[str]]:
     """Layers whose biases start at one, and at zero."""
-    biases = {layer.name: layer.init.bias for layer in _learned(network) if isinstance(layer.init, Gaussian)}
-    return {
-        word: [name for name, bias in biases.items() if bias == value] for word, value in (("ones", 1), ("zeros", 0))
-    }
+    own = [layer for layer in _learned(network) if isinstance(layer, Linear) or layer.bias]
+    biases = {layer.name: layer.init.bias for layer in own if isinstance(layer.init, Gaussian)}
+    words = {"ones": 1, "zeros": 0}
+    return {word: [name for name, bias in biases.items() if bias == value] for word, value in words.items()}
 
 
 def input_scaling(network: Network) -> dict[str, Any]:
     """What is done to the pixels before the first layer."""
     reads = network.input
-    return {"mean": reads.mean, "scale": reads.scale, "s.d.": reads.std or "none"}
+    return {"channels": reads.channels, "mean": reads.mean, "scale": reads.scale, "s.d.": reads.std or "none"}
+
+
+def guesses_that_count(setup: Setup) -> int:
+    """How many of the best guesses count in the top-5 error: our scoring of a picture, with each class as its label in turn."""
+    import numpy as np
+
+    from replicate.evaluation.scores import TOP, top_k_errors
+
+    classes = 2 * TOP[1]
+    probabilities = np.tile(np.arange(classes, 0.0, -1), (classes, 1))
+    return int((~top_k_errors(probabilities, np.arange(classes), TOP[1])).sum())
 
 
 def input_side(setup: Setup) -> int:
@@ -221,15 +251,15 @@ def epochs(setup: Setup) -> int:
 NETWORK: dict[str, Callable[..., Any]] = {  # f(network, **arguments)
     measure.__name__: measure
     for measure in (
-        census, activations, layers_with, conv_shape, widths, towers, tower_share, kernels_per_tower, reads_all_towers,
-        one_gpu_widths, pooling, lrn_constants, lrn_over, before_lrn, dropout, dropout_test_factor, init_std, init_biases,
-        input_scaling,
+        census, activations, layers_with, conv_shape, conv_after_last_pooling, widths, towers, tower_share, units_per_tower,
+        kernels_per_tower, reads_all_towers, one_gpu_widths, pooling, lrn_constants, lrn_over, lrn_scope, before_lrn, dropout,
+        dropout_test_factor, init_std, init_biases, input_scaling,
     )
 }  # fmt: skip
 TRAINING: dict[str, Callable[..., Any]] = {  # f(setup, **arguments)
     measure.__name__: measure
     for measure in (
-        classes, source, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, schedule_rule,
+        classes, source, guesses_that_count, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, schedule_rule,
         rate_drops, epochs,
     )
 }  # fmt: skip

@@ -35,17 +35,20 @@ class Estimate(Strict):
 
 
 class Difference(Strict):
-    """Group less baseline, in points, with Welch's 95 % interval; None where a side has fewer than 2 seeds."""
+    """Group less baseline, in points, with Welch's 95 % interval; None where a side has fewer than 2 seeds. `sds`: the s.d. of
+    each side over its seeds."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
     n_baseline: int
+    sds: list[float] = []
 
 
 class Sample(Strict):
-    """What a measure gives: one number over seeds with its 95 % interval. `n` counts the seeds of the smaller side.
+    """What a measure gives: one number over seeds with its 95 % interval. `n` counts the seeds of the smaller side; `sds` are
+    the s.d. of the sides over their seeds.
 
     `no_effect`: the value that would mean that there is nothing to see, where the number is an effect; `seeds` is n in
     words; `chance_alone` the standard error that the number of pictures alone brings, in its unit.
@@ -56,6 +59,7 @@ class Sample(Strict):
     high: float | None
     n: int
     seeds: str
+    sds: list[float] = []
     unit: str = "%"
     no_effect: float | None = None
     chance_alone: float | None = None

@@ -68,7 +68,8 @@ def of_seeds(found: Estimate, **more: Any) -> Sample:
     n = len(found.values)
     known = found.sd is not None and found.sd > 0  # seeds that do not differ at all tell nothing of the spread
     low, high = (found.low, found.high) if known else (None, None)
-    return Sample(mean=found.mean, low=low, high=high, n=n, seeds=in_words(n), **more)
+    sds = [found.sd] if known else []
+    return Sample(mean=found.mean, low=low, high=high, n=n, seeds=in_words(n), sds=sds, **more)
 
 
 def of_values(values: Sequence[float], **more: Any) -> Sample:
@@ -79,7 +80,7 @@ def of_values(values: Sequence[float], **more: Any) -> Sample:
 def of_two(found: Difference, **more: Any) -> Sample:
     n = min(found.n, found.n_baseline)
     seeds = f"{in_words(found.n)} against {found.n_baseline}"
-    return Sample(mean=found.mean, low=found.low, high=found.high, n=n, seeds=seeds, **more)
+    return Sample(mean=found.mean, low=found.low, high=found.high, n=n, seeds=seeds, sds=found.sds, **more)
 
 
 def against(number: Callable[[Group], Sequence[float]], results: Results, ours: Trainings, other: Trainings) -> Sample:

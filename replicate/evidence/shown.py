@@ -13,6 +13,25 @@ def said(claim: Claim) -> str:
     return f"{claim.tolerance.bound} {text}" if text and claim.tolerance.bound else text
 
 
+def accepted(claim: Claim) -> str:
+    """What would count as agreement with the paper's value, in words; empty where nothing is compared."""
+    tolerance, unit = claim.tolerance, f" {claim.unit}" if claim.unit else ""
+    if tolerance.sign:
+        return f"anything above 0{unit}"
+    if tolerance.range:
+        low, high = tolerance.range
+        if low is None or high is None:
+            return f"at most {high:g}{unit}" if low is None else f"at least {low:g}{unit}"
+        return f"{low:g} to {high:g}{unit}"
+    if tolerance.bound:
+        return said(claim)
+    if tolerance.rel:
+        return f"within {100 * tolerance.rel:g} % of it"
+    if tolerance.abs:
+        return f"within {shown(tolerance.abs, 'points' if '%' in unit else claim.unit)} of it"
+    return "" if claim.value is None else "exactly that"
+
+
 def shown(value: Any, unit: str = "") -> str:
     """A number, word, list or mapping in one line: `1,234 pictures`, `top-1 12.5, top-5 3.4 % error`."""
     if value is None:
@@ -27,6 +46,8 @@ def _text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
+        if value.is_integer() and abs(value) >= 1000:
+            return f"{value:,.0f}"
         return f"{value:,.1f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, dict):
         same = {_text(v) for v in value.values()}

@@ -35,20 +35,22 @@ def difference(values: Sequence[float], baseline: Sequence[float]) -> Difference
     """
     mean = fmean(values) - fmean(baseline)
     low = high = None
+    sds: list[float] = []
     if min(len(values), len(baseline)) >= 2:
-        a, b = (stdev(side) ** 2 / len(side) for side in (values, baseline))
+        sds = [stdev(side) for side in (values, baseline)]
+        a, b = (sd**2 / len(side) for sd, side in zip(sds, (values, baseline), strict=True))
         if a + b > 0:
             freedom = (a + b) ** 2 / (a**2 / (len(values) - 1) + b**2 / (len(baseline) - 1))
             half = t_quantile(freedom) * sqrt(a + b)
             low, high = mean - half, mean + half
-    return Difference(mean=mean, low=low, high=high, n=len(values), n_baseline=len(baseline))
+    return Difference(mean=mean, low=low, high=high, n=len(values), n_baseline=len(baseline), sds=sds)
 
 
 def ratio(values: Sequence[float], baseline: Sequence[float]) -> Difference:
     """Geometric mean of `values` over that of `baseline`, with Welch's 95 % interval of the logarithms."""
     logs = difference([log(value) for value in values], [log(value) for value in baseline])
     back = {key: None if (value := getattr(logs, key)) is None else exp(value) for key in ("mean", "low", "high")}
-    return logs.model_copy(update=back)
+    return logs.model_copy(update=back | {"sds": []})  # of logarithms, which nobody wants to see
 
 
 def chance(classes: int, k: int) -> float | None:

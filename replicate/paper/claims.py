@@ -1,5 +1,6 @@
 """The registry of claims: every number of the paper and what would count as agreement with it, from claims.yaml."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,11 +17,14 @@ Scalar = bool | int | float | str
 Value = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]]
 
 FULL_SCALE = ("cifar10", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011")  # data on which a number can be judged
-GONE = ("gtx580", "past")  # hardware, and what was to be had in 2012
+GONE = ("gtx580", "past", "judgement")  # hardware, what was to be had in 2012, and what the authors saw in some pictures
 
 Need = Literal[
-    "nothing", "cpu", "cifar10", "imagenette", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011", "gtx580", "past"
-]
+    "nothing", "gpu", "cifar10", "imagenette", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011", "gtx580", "past",
+    "judgement",
+]  # fmt: skip
+
+Status2012 = Literal["log agrees", "record agrees", "code agrees", "log differs", "record differs", "code differs"]
 
 
 class Tolerance(Strict):
@@ -68,9 +72,11 @@ class Claim(Strict):
     tolerance: Tolerance
     reason: str | None = None
     measure: dict[str, dict[str, Any]] | None = None
+    held_by: Annotated[str, Field(pattern=r"^tests/[a-z0-9_/]+\.py::test_[a-z0-9_]+$")] | None = None
     derivation: str | None = None
     departure: str | None = None
     code_2012: str | None = None
+    status_2012: Status2012 | None = None
 
     @field_validator("value")
     @classmethod
@@ -85,12 +91,27 @@ class Claim(Strict):
             raise ValueError("reason: a tolerance other than exact needs one")
         if self.measure is not None and len(self.measure) != 1:
             raise ValueError("measure: give one name with its arguments")
+        if self.measure and self.held_by:
+            raise ValueError("held_by: there is a measure, which decides it")
+        if not (self.measure or self.held_by or self.kind == "cited" or set(self.needs) & set(GONE)):
+            raise ValueError("measure: nothing decides it")
+        if self.status_2012 and not self.code_2012:
+            raise ValueError("status_2012: code_2012 must say what it is about")
         if "nothing" in self.needs and len(self.needs) > 1:
             raise ValueError("needs: nothing and something")
         by_value = self.tolerance.exact or self.tolerance.rel or self.tolerance.abs or self.tolerance.bound
         if self.measure is not None and self.value is None and by_value:
             raise ValueError("value: the tolerance is about a value, and there is none")
         return self
+
+    @property
+    def places(self) -> list[str]:
+        """Where it stands, one by one: sections, figures, tables, footnotes."""
+        return re.split(r"; | against | (?=footnote)", self.place)
+
+    def stands_in(self, section: str) -> bool:
+        """`3` is section 3 with all its parts; figures and tables are called as in `place`: `fig. 2`."""
+        return any(place == section or place.startswith(f"{section}.") for place in self.places)
 
     @property
     def measure_name(self) -> str | None:

@@ -31,11 +31,10 @@ def verdicts(profile: Profile) -> list[Verdict]:
 
     `verdicts.json`, which `compare` exports, is not read: the claims may have changed since.
     """
-    from replicate.evidence.pipelines import pipelines
     from replicate.evidence.verdicts import judge
 
     found = results(profile) if has_results(profile) else None
-    return judge(profile.settings, profile.name, found, pipelines(profile.root))
+    return judge(profile.settings, profile.name, found, root=profile.root)
 
 
 def verdicts_origin(profile: Profile) -> str:

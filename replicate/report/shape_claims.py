@@ -37,7 +37,7 @@ def shape_claims() -> list[ShapeClaim]:
             continue
         name, arguments = claim.measure_name, claim.measure_arguments
         derived = name in ARITHMETIC
-        here = ARITHMETIC[name](**arguments) if derived else NETWORK[name](network, **arguments)
+        here = ARITHMETIC[name](**arguments).value if derived else NETWORK[name](network, **arguments)
         agrees = within(claim.tolerance, claim.value, here)
         found.append(
             ShapeClaim(claim.id, claim.says, said(claim), shown(here, claim.unit), agrees, not agrees and not derived)

@@ -2,7 +2,9 @@
 
 from collections import Counter
 
+from replicate.errors import UserError
 from replicate.evidence.results import VERDICTS
+from replicate.evidence.statistics import ENOUGH_SEEDS
 from replicate.report import data
 from replicate.report.table import Column, Row, Table
 from replicate.settings import Profile
@@ -14,11 +16,14 @@ MEANINGS = {
     "paper is off": ("evidence", "contradicts the paper's own definitions or another of its statements"),
     "same direction at smaller scale": ("evidence", "the effect goes the same way on smaller pictures or networks"),
     "opposite direction": ("evidence", "the effect goes the other way on smaller pictures or networks"),
-    "undecided": ("evidence missing", "the interval covers zero, there are fewer than three seeds, or other settings than the paper's"),
+    "undecided": (
+        "evidence missing",
+        f"the interval covers zero, there are fewer than {ENOUGH_SEEDS} seeds, other settings than the paper's, or a lower bound only",
+    ),
     "built as stated": ("counted apart", "our network or recipe follows the statement, which proves nothing"),
     "cited": ("no evidence", "somebody else's result, quoted by the paper"),
     "cannot be checked": ("no evidence", "nothing that could be run would tell"),
-    "not run": ("no evidence", "needs data, a run or a measure that is not here; the table of statements says which"),
+    "not run": ("no evidence", "needs data, a machine or a run that is not here; the table of statements says which"),
 }
 
 
@@ -43,30 +48,40 @@ def score(profile: Profile) -> Table:
     )
 
 
-def claims(profile: Profile) -> Table:
-    """Every statement with its verdict."""
+def claims(profile: Profile, status: str | None = None, section: str | None = None) -> Table:
+    """Every statement with its verdict; `status` (a verdict, or what is known of 2012) and `section` choose among them."""
     from replicate.paper import claims as all_claims
 
     known = all_claims()
+    if section and not any(claim.stands_in(section) for claim in known.values()):
+        places = dict.fromkeys(place for claim in known.values() for place in claim.places)
+        raise UserError(f"no statement stands in section {section!r}; known: {', '.join(sorted(places))}")
     rows: list[Row] = []
     for verdict in data.verdicts(profile):
-        claim = known.get(verdict.id)
+        claim = known[verdict.id]
+        if status not in (None, verdict.verdict, claim.status_2012) or (section and not claim.stands_in(section)):
+            continue
         rows.append(
             {
                 "id": verdict.id,
-                "place": claim.place if claim else None,
-                "says": claim.says if claim else None,
+                "place": claim.place,
+                "says": claim.says,
                 "said": verdict.said or None,
                 "measured": verdict.measured or None,
                 "n": verdict.n,
                 "verdict": verdict.verdict,
                 "reason": verdict.reason or None,
-                "code_2012": claim.code_2012 if claim else None,
+                "status_2012": claim.status_2012,
+                "code_2012": claim.code_2012,
             }
         )
+    chosen = ", ".join(filter(None, [section and f"section {section}", status and f"status {status!r}"]))
     return Table(
         name="claims",
-        caption=f"Every statement of the paper and what is to be said of it, profile {profile.name}. {profile.settings.note}",
+        caption=(
+            f"{f'Statements of the paper ({chosen})' if chosen else 'Every statement of the paper'} and what is to be said of "
+            f"{'them' if chosen else 'it'}, profile {profile.name}. {profile.settings.note}"
+        ),
         columns=[
             Column("id", "statement"),
             Column("place", "place"),
@@ -76,7 +91,8 @@ def claims(profile: Profile) -> Table:
             Column("n", "n", "trainings", "d"),
             Column("verdict", "verdict"),
             Column("reason", "why"),
-            Column("code_2012", "2012 code and public record"),
+            Column("status_2012", "in 2012"),
+            Column("code_2012", "2012 code, its log and the public record"),
         ],
         rows=rows,
         note=f"Statements from replicate/paper/claims.yaml, verdicts {data.verdicts_origin(profile)}.",

@@ -108,7 +108,7 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
     store = open_store(profile.store)
     verify(store, ("train",))
     pca = pca_file.read(profile.pca)
-    if pca.pixels != len(store.train) * store.side**2 or not np.allclose(pca.mean, store.mean.mean((0, 1)), atol=0.01):
+    if pca.store != store.identity:
         raise UserError(f"{profile.pca}: of other pictures than the store; run `replicate pca --profile {profile.name}`")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -40,7 +40,7 @@ def settings_on():
 def results_of():
     """Results on a source; errors as {(run, network): {"ten.top1": [a value a seed]}}."""
 
-    def make(source: str, errors: dict, classes: int = 1000, pictures: int = 50000) -> Results:
+    def make(source: str, errors: dict, classes: int = 1000, pictures: int = 9000) -> Results:
         groups = {}
         of_base = errors.get(("base", "paper"), {})
         for (run, network), by_error in errors.items():

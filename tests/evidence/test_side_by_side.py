@@ -42,9 +42,9 @@ def test_an_unknown_reader_suggests_the_nearest():
         ("input, pixels", "conv1", {"padding": 1}),
         ("pooling", "pool5", {"kernel_size": 2}),
         ("dropout is made up for", "dropout6", {"rescale": "train"}),
-        ("parameters", "fc7", {"out": 2048}),
+        ("parameters", "fc7", {"out": 2000}),
         ("MACs a view", "conv1", {"stride": 8}),
-        ("neurons", "fc7", {"out": 2048}),
+        ("neurons", "fc7", {"out": 2000}),
     ],
 )
 def test_altering_one_constant_changes_that_cell_and_no_other(monkeypatch, item, layer, update):

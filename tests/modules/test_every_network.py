@@ -28,7 +28,7 @@ def test_one_training_step(name):
     net = initialise(build(name, classes=5, side=side), seed=1).train()
     net.set_dropout_key(1, 0)
     x = torch.randn(4, network.input.maps, side, side, generator=torch.Generator().manual_seed(1)) * 50
-    optimizer = PaperSGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    optimizer = PaperSGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-3)
     before = {key: p.detach().clone() for key, p in net.named_parameters()}
     loss = F.cross_entropy(net(x), torch.arange(4))
     loss.backward()

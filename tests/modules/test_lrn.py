@@ -58,7 +58,7 @@ def test_layouts_do_not_matter():
 
 def test_torch_divides_alpha_by_n_and_the_paper_does_not():
     a = torch.randn(1, 10, 2, 2, dtype=torch.float64) * 100
-    theirs = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)(a)
+    theirs = torch.nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2)(a)
     torch.testing.assert_close(LRN(5, 1e-4, 0.75, 2.0, 1)(a), theirs)
 
 

@@ -16,6 +16,7 @@ ENTRY = {
     "kind": "arithmetic",
     "needs": ["nothing"],
     "tolerance": "exact",
+    "measure": {"neurons": {"network": "paper"}},
 }
 
 
@@ -27,6 +28,20 @@ def loaded(tmp_path, *entries):
 
 def test_a_plain_entry_is_read(tmp_path):
     assert loaded(tmp_path, ENTRY)["a"].tolerance.exact
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "cited"}, {"needs": ["gtx580"]}, {"held_by": "tests/paper/test_claims.py::test_a_plain_entry_is_read"}]
+)
+def test_what_is_quoted_gone_or_held_by_a_test_needs_no_measure(tmp_path, change):
+    assert loaded(tmp_path, ENTRY | {"measure": None} | change)["a"].measure_name is None
+
+
+def test_a_place_is_several():
+    claim = claims()["lrn-over-all-kernels"]
+    assert claim.places == ["3.3", "3.2"]
+    assert claim.stands_in("3") and claim.stands_in("3.2") and not claim.stands_in("3.1") and not claim.stands_in("2")
+    assert {"6", "footnote 5", "table 1"} == set(claims()["ten-views-gain"].places)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +59,12 @@ def test_a_plain_entry_is_read(tmp_path):
         ({"needs": ["imagnet"]}, "needs"),
         ({"needs": ["nothing", "cifar10"]}, "needs"),
         ({"measure": {"parameters": {}, "neurons": {}}}, "measure"),
-        ({"measure": {"parameters": {}}, "value": None}, "there is none"),
+        ({"value": None}, "there is none"),
+        ({"measure": None}, "nothing decides it"),
+        ({"held_by": "tests/test_a.py::test_b"}, "there is a measure"),
+        ({"measure": None, "held_by": "tests/test_a.py"}, "held_by"),
+        ({"status_2012": "code differs"}, "code_2012 must say"),
+        ({"code_2012": "Otherwise.", "status_2012": "wrong"}, "status_2012"),
         ({"value": float("nan")}, "not a number"),
         ({"says": ""}, "says"),
     ],
@@ -69,8 +89,8 @@ def test_a_key_given_twice_is_an_error(tmp_path):
 
 def test_the_registry_covers_the_paper():
     found = claims()
-    assert len(found) >= 60
-    places = " ".join(claim.place for claim in found.values())
+    assert len(found) >= 150
+    places = {place for claim in found.values() for place in claim.places}
     for place in (
         "abstract",
         "3.1",
@@ -82,8 +102,17 @@ def test_the_registry_covers_the_paper():
         "4.2",
         "table 1",
         "table 2",
+        "fig. 1",
         "fig. 2",
         "fig. 3",
+        "fig. 4",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "6.1",
         "7",
     ):
         assert place in places

@@ -6,7 +6,7 @@ import yaml
 from replicate.errors import UserError
 from replicate.networks import load, names
 from replicate.networks.description import aliases
-from replicate.paper import comparison, ensembles, folklore, reproductions, runs
+from replicate.paper import claims, comparison, ensembles, folklore, reproductions, runs
 from replicate.paper.entries import entries
 
 RESULT = {"data": "ILSVRC-2012", "split": "validation", "views": "ten", "top1": 0.4, "top5": 0.2}
@@ -88,9 +88,9 @@ def test_every_network_that_is_named_exists():
 
 def test_errors_with_ten_views_are_whole_numbers_of_pictures():
     pictures = {
-        ("ILSVRC-2010", "test"): 150_000,
-        ("ILSVRC-2010", "validation"): 50_000,
-        ("ILSVRC-2012", "validation"): 50_000,
+        ("ILSVRC-2010", "test"): claims()["test-150k"].value,
+        ("ILSVRC-2010", "validation"): claims()["val-50k"].value,
+        ("ILSVRC-2012", "validation"): claims()["val-50k"].value,
     }
     checked = 0
     for run in runs.runs().values():

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from replicate.evidence.measures import DERIVED
+from replicate.networks import load
+from replicate.paper import claims
+from replicate.pictures.crops import Reading
 from replicate.pictures.pca import read as read_pca
 from replicate.settings import ColourNoise
 from replicate.training.augment import colour_axes, draw
@@ -19,10 +23,23 @@ def pca(small_profile):
 
 
 def test_every_position_that_fits_is_drawn(recipe, pca):
-    drawn = draw(recipe.model_copy(update={"crop": 224}), pca, 20_000, 256, seed=1, epoch=0)
-    assert set(drawn.rows) == set(drawn.columns) == set(range(33))
-    assert len(set(zip(drawn.rows, drawn.columns, drawn.mirrored, strict=True))) == 33 * 33 * 2
+    """As many different crops as the paper's sizes give."""
+    crop, side = load("paper").input.side, claims()["resize-crop-256"].value
+    drawn = draw(recipe.model_copy(update={"crop": crop}), pca, 20_000, side, seed=1, epoch=0)
+    assert set(drawn.rows) == set(drawn.columns) == set(range(side - crop + 1))
+    different = set(zip(drawn.rows, drawn.columns, drawn.mirrored, strict=True))
+    assert len(different) == DERIVED["crops_and_reflections"]("paper", "resize-crop-256").value
     assert drawn.mirrored.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_one_colour_shift_a_picture_until_it_is_shown_again(recipe, pca):
+    """Three numbers a picture, added to all its pixels alike; another three in the next epoch."""
+    first, again = (draw(recipe, pca, 50, 36, seed=1, epoch=epoch).shift for epoch in (0, 1))
+    assert first.shape == (50, 3) and len(np.unique(np.concatenate([first, again]), axis=0)) == 100
+    grey = np.full((50, 36, 36, 3), 128, np.uint8)
+    reading = Reading.of(load("paper").input, np.zeros((36, 36, 3)))
+    added = reading.cut(grey, *np.zeros((2, 50), int), np.zeros(50, bool), 20, first) - 128.0
+    np.testing.assert_allclose(added, np.broadcast_to(first[:, None, None], added.shape), atol=1e-4)
 
 
 def test_a_function_of_seed_epoch_and_picture(recipe, pca):

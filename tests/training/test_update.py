@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from replicate.paper import claims
 from replicate.training.update import PaperSGD
 
-MOMENTUM, DECAY = 0.9, 0.0005
+MOMENTUM, DECAY = claims()["momentum"].value, claims()["weight-decay"].value
 GRADIENTS = [0.3, -0.2, 0.5, 0.1, 0.4, -0.6]
 RATES = [0.01, 0.01, 0.01, 0.001, 0.001, 0.001]
 

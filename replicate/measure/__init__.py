@@ -1,0 +1,1 @@
+"""How fast it is here, and how long it will take."""
