@@ -29,12 +29,16 @@ def new_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
 
 def swap(new: Path, folder: Path) -> None:
     """Puts `new` in the place of `folder`. A link in that place is replaced, what it points to is left alone."""
-    old = folder.parent / f".{folder.name}.old"
-    remove(old)
+    remove(old(folder))
     if folder.is_symlink() or folder.exists():
-        folder.rename(old)
+        folder.rename(old(folder))
     new.rename(folder)
-    remove(old)
+    remove(old(folder))
+
+
+def old(folder: Path) -> Path:
+    """Where `swap` puts the former one for a moment, and leaves it if it is killed then."""
+    return folder.parent / f".{folder.name}.old"
 
 
 def remove(path: Path) -> None:

@@ -30,9 +30,10 @@ UNITS = {
 class Pca(Strict):
     """The file `pca.json`. Sums are exact integers; what follows from them is rounded to 10 significant digits.
 
-    `eigenvectors[channel][i]` belongs to `eigenvalues[i]`.
+    `eigenvectors[channel][i]` belongs to `eigenvalues[i]`; `store` is the identity of the store whose pixels they are.
     """
 
+    store: str
     pixels: int
     sum: list[int]
     sum_of_products: list[list[int]]
@@ -49,7 +50,7 @@ def compute(profile: Profile, workers: int | None = None) -> Pca:
     """The PCA of every pixel of the training store; writes `data/<profile>/pca.json` and the record that git keeps."""
     store = open_store(profile.store)
     verify(store, ("train",))
-    pca = from_sums(*sums(store.train, workers))
+    pca = from_sums(store.identity, *sums(store.train, workers))
     for path in (profile.pca, profile.record("pca")):
         files.write_json(path, pca.model_dump())
     return pca
@@ -81,7 +82,7 @@ def sums(split: Split, workers: int | None = None) -> tuple[int, np.ndarray, np.
     return pixels, total, products
 
 
-def from_sums(pixels: int, total: np.ndarray, products: np.ndarray) -> Pca:
+def from_sums(store: str, pixels: int, total: np.ndarray, products: np.ndarray) -> Pca:
     """Mean, covariance (divided by the number of pixels) and its eigenpairs from exact sums."""
     s = [int(value) for value in total]
     p = [[int(value) for value in row] for row in products]
@@ -91,6 +92,7 @@ def from_sums(pixels: int, total: np.ndarray, products: np.ndarray) -> Pca:
     vectors = vectors[:, ::-1]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(3)])
     return Pca(
+        store=store,
         pixels=pixels,
         sum=s,
         sum_of_products=p,

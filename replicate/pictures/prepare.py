@@ -1,11 +1,10 @@
-"""The stage `prepare`: a folder of pictures → the store (section 2: rescale, crop the centre, subtract the mean).
+"""The stage `prepare`: a source of pictures → the store (section 2: rescale, crop the centre, subtract the mean).
 
-Which files count as pictures is said in `sources.scan`. Every one of them ends in the store or in a list: those that
-cannot be read are all named with the reason, and the run stops, unless `pictures.skip_broken` is true; then the
-manifest lists them.
+Which files count as pictures is said by each source (`listing.scan` for folders). Every one of them ends in the store or
+in a list: those that cannot be read are all named with the reason, and the run stops, unless `pictures.skip_broken` is
+true; then the manifest lists them.
 
-A store is built beside the old one, in `.store-unfinished`, and takes its place when it is whole. Shards are kept as
-they are done, with a `progress.json` that says what they were made from, so that a run that was killed goes on. A
+A store is built beside the old one and takes its place when it is whole; a run that was killed goes on (`unfinished`). A
 store that was made from the same files and parameters keeps its good shards (by their hashes), and only the missing
 or altered ones are made again. The bytes are the same for any number of workers.
 """
@@ -14,7 +13,6 @@ import hashlib
 import math
 import multiprocessing
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,10 +25,10 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures import folders, store
-from replicate.pictures.sources import SPLITS, Listing, picture_folder, scan
-from replicate.pictures.store import LeftOut, Manifest, Shard, SplitManifest, Store
-from replicate.settings import Profile, Strict
+from replicate.pictures import folders, sources, store, unfinished
+from replicate.pictures.listing import SPLITS, Listing
+from replicate.pictures.store import LeftOut, Manifest, SplitManifest, Store
+from replicate.settings import Profile
 
 if TYPE_CHECKING:
     from replicate.pictures.shards import Built, Job
@@ -38,40 +36,29 @@ if TYPE_CHECKING:
 FEW_PICTURES = 4000  # below, starting processes costs more than it saves
 
 
-class Progress(Strict):
-    """The shards that are done, by file name, and what they were made from."""
-
-    built_from: str
-    shards: dict[str, Shard]
-
-
 def prepare(profile: Profile, workers: int | None = None) -> str:
     """Builds or repairs the store of a profile; returns a paragraph that says what was read, converted, left out.
 
     `workers` is the number of processes (None: one per core). Writes `data/<profile>/store` and the record
     `reports/<profile>/records/store.json`. UserError for pictures that cannot be read (a store that was there stays),
-    and for what `sources.scan` refuses.
+    and for what `sources.listing` refuses.
     """
-    source = picture_folder(profile)
-    if not source.is_dir():
-        raise UserError(
-            f"no pictures for profile {profile.name!r} at {source.relative_to(profile.root)}; "
-            f"run `replicate source --profile {profile.name}`"
-        )
     busy = f"another `replicate prepare` of profile {profile.name!r} is running"
     with files.lock(profile.state / "prepare" / f"{profile.name}.lock", busy):
-        listing = scan(source)
-        built = _build(profile, source, listing, workers)
+        listing = sources.listing(profile)
+        built = _build(profile, listing, workers)
         files.write_json(profile.record("store"), record(built))
     return _summary(built, listing)
 
 
-def _build(profile: Profile, source: Path, listing: Listing, workers: int | None) -> Store:
+def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
     settings = profile.settings
     side, filter = settings.pictures.side, settings.pictures.filter
-    made_from = [store.FORMAT, side, filter, settings.source.model_dump(), listing.classes, listing.pictures]
-    built_from = files.identity(made_from)
+    built_from = _built_from(profile, listing)
+    made_from = files.identity([built_from, settings.method])
     method = profile.state / "prepare" / f"{profile.name}.method"  # not in the manifest: equal pictures, equal bytes
+    if unfinished.read(profile.store, made_from):  # killed when all but this was done
+        _finish(profile, method)
     same_method = method.is_file() and method.read_text() == str(settings.method)
     old = _manifest(profile.store, built_from) if same_method else None
     whole = old and not old.train.left_out and not old.val.left_out
@@ -79,27 +66,30 @@ def _build(profile: Profile, source: Path, listing: Listing, workers: int | None
         return sound
     from replicate.pictures import shards  # imports torch, which a store that is sound already does not need
 
-    unfinished = profile.store.parent / f".{profile.store.name}-unfinished"
-    progress = _start(unfinished, files.identity([built_from, settings.method]), profile.store, old)
+    new = profile.store.parent / f".{profile.store.name}-unfinished"
+    progress = unfinished.start(new, made_from, profile.store, old)
     order = {split: _shuffled(listing, split) for split in SPLITS}
     jobs = [
-        shards.Job(split, unfinished / file, source, names, side, filter, progress.shards.get(file))
+        shards.Job(
+            split, new / file, listing.folder, names, [listing.place(name) for name in names], listing.raw,
+            side, filter, progress.shards.get(file),
+        )
         for split in SPLITS
         for file, names in _parts(split, list(order[split]))
-    ]
+    ]  # fmt: skip
     sums = np.zeros((side, side, 3), dtype=np.int64)
     for built in _run(jobs, workers):
         progress.shards[built.shard.file] = built.shard
-        files.write_json(unfinished / "progress.json", progress.model_dump())
+        unfinished.write(new, progress)
         if built.job.split == "train":
             sums += built.sums
     done = {split: [progress.shards[job.path.name] for job in jobs if job.split == split] for split in SPLITS}
     left_out = [picture for split in SPLITS for shard in done[split] for picture in shard.left_out]
     if left_out and not settings.pictures.skip_broken:
-        raise _broken(profile, source, left_out, sum(map(len, order.values())))
-    lists = _write_lists(unfinished, source, listing.classes, order, {picture.file for picture in left_out})
+        raise _broken(profile, listing, left_out, sum(map(len, order.values())))
+    lists = _write_lists(new, listing, order, {picture.file for picture in left_out})
     mean = (sums / sum(shard.pictures for shard in done["train"])).astype(np.float32)
-    with files.atomic(unfinished / "mean.npy") as temporary:
+    with files.atomic(new / "mean.npy") as temporary:
         np.save(temporary, mean)
     manifest = Manifest(
         format=store.FORMAT,
@@ -111,13 +101,32 @@ def _build(profile: Profile, source: Path, listing: Listing, workers: int | None
         classes=listing.classes,
         train=SplitManifest(list_sha256=lists["train"], shards=done["train"]),
         val=SplitManifest(list_sha256=lists["val"], shards=done["val"]),
-        mean_sha256=files.sha256(unfinished / "mean.npy"),
+        mean_sha256=files.sha256(new / "mean.npy"),
     )
-    files.write_json(unfinished / "manifest.json", manifest.model_dump())
-    (unfinished / "progress.json").unlink()
-    folders.swap(unfinished, profile.store)
-    files.write_text(method, str(settings.method))
+    files.write_json(new / "manifest.json", manifest.model_dump())
+    folders.swap(new, profile.store)
+    _finish(profile, method)
     return store.open_store(profile.store)
+
+
+def _finish(profile: Profile, method: Path) -> None:
+    """What is left to do when the new store is in its place."""
+    folders.remove(folders.old(profile.store))
+    files.write_text(method, str(profile.settings.method))
+    (profile.store / unfinished.PROGRESS).unlink()
+
+
+def _built_from(profile: Profile, listing: Listing) -> str:
+    """A hash of all that decides the bytes of a store.
+
+    A contest's pictures give the same one, and so the same store, from archives, from Kaggle's layout and from a folder.
+    """
+    settings = profile.settings
+    source = settings.source.model_dump()
+    if source["kind"] not in ("drawn", "imagenette"):
+        source = {"kind": "folder", "name": source["name"]}
+    made_from = [store.FORMAT, settings.pictures.side, settings.pictures.filter, source, listing.classes, listing.pictures]
+    return files.identity(made_from + [listing.content] if listing.content else made_from)
 
 
 def _manifest(folder: Path, built_from: str) -> Manifest | None:
@@ -137,37 +146,6 @@ def _sound(folder: Path) -> Store | None:
     except UserError:
         return None
     return opened
-
-
-def _start(unfinished: Path, built_from: str, folder: Path, old: Manifest | None) -> Progress:
-    """What is done already: by a run that was killed, or in a store of which some files are missing or altered."""
-    path = unfinished / "progress.json"
-    progress = Progress(built_from=built_from, shards={})
-    try:
-        before = files.parse(Progress, files.read_json(path), str(path))
-        if before.built_from == built_from:
-            progress = before
-    except (OSError, UserError):
-        pass
-    if not progress.shards:
-        folders.remove(unfinished)
-    unfinished.mkdir(parents=True, exist_ok=True)
-    for shard in [*old.train.shards, *old.val.shards] if old else []:
-        if shard.file not in progress.shards and (folder / shard.file).is_file():
-            progress.shards[shard.file] = shard
-            (unfinished / shard.file).unlink(missing_ok=True)
-            _link(folder / shard.file, unfinished / shard.file)
-    for stray in unfinished.iterdir():  # temporary files of a run that was killed
-        if stray.name not in progress.shards:
-            stray.unlink()
-    return progress
-
-
-def _link(file: Path, new: Path) -> None:
-    try:
-        os.link(file, new)  # shards are never written in place, so the old store keeps its own
-    except OSError:
-        shutil.copyfile(file, new)
 
 
 def _shuffled(listing: Listing, split: str) -> dict[str, int]:
@@ -201,7 +179,7 @@ def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
                 torch.set_num_threads(threads)
             return
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.one_thread) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.begin_worker) as pool:
             try:
                 for future in as_completed([pool.submit(shards.build, job) for job in jobs]):
                     bar.update(len(future.result().job.names))
@@ -216,9 +194,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _broken(profile: Profile, source: Path, left_out: list[LeftOut], pictures: int) -> UserError:
+def _broken(profile: Profile, listing: Listing, left_out: list[LeftOut], pictures: int) -> UserError:
     for picture in left_out:
-        print(f"{source / picture.file}: {picture.reason}", file=sys.stderr)
+        print(f"{listing.shown(picture.file)}: {picture.reason}", file=sys.stderr)
     return UserError(
         f"{len(left_out)} of {pictures} pictures cannot be read (listed above): repair or remove them, or set "
         f"pictures.skip_broken: true in {profile.params_file.relative_to(profile.root)}"
@@ -226,15 +204,15 @@ def _broken(profile: Profile, source: Path, left_out: list[LeftOut], pictures: i
 
 
 def _write_lists(
-    folder: Path, source: Path, classes: list[str], order: dict[str, dict[str, int]], left_out: set[str]
+    folder: Path, listing: Listing, order: dict[str, dict[str, int]], left_out: set[str]
 ) -> dict[str, str]:
     """train.csv and val.csv without the pictures left out; returns their hashes."""
     hashes = {}
     for split, labels in order.items():
         rows = [(name, label) for name, label in labels.items() if name not in left_out]
-        empty = sorted(set(range(len(classes))) - {label for _, label in rows})
+        empty = sorted(set(range(len(listing.classes))) - {label for _, label in rows})
         if empty:
-            raise UserError(f"{source / split / classes[empty[0]]}: none of its pictures can be read")
+            raise UserError(f"{listing.folder}: {split}/{listing.classes[empty[0]]}: none of its pictures can be read")
         files.write_text(folder / f"{split}.csv", store.list_text(rows))
         hashes[split] = files.sha256(folder / f"{split}.csv")
     return hashes

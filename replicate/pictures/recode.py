@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from replicate.errors import UserError
 from replicate.pictures.folders import new_folder
-from replicate.pictures.sources import IMAGENETTE, SPLITS, scan
+from replicate.pictures.imagenette import FOLDER
+from replicate.pictures.listing import SPLITS, scan
 from replicate.settings import Profile
 
 SHORT, ELONGATION, QUALITY = 256, 1.125, 60
@@ -66,10 +67,10 @@ def fetch_imagenette(profile: Profile) -> str:
     try:
         _download(download)
         with new_folder(profile.source) as temporary:
-            count = recode_folder(download / PUBLISHED, temporary / IMAGENETTE)
+            count = recode_folder(download / PUBLISHED, temporary / FOLDER)
     finally:
         shutil.rmtree(download, ignore_errors=True)
-    return f"Fetched and recoded {count} pictures: {profile.source.relative_to(profile.root) / IMAGENETTE}"
+    return f"Fetched and recoded {count} pictures: {profile.source.relative_to(profile.root) / FOLDER}"
 
 
 def _download(folder: Path) -> None:

@@ -1,5 +1,10 @@
 """Building one shard of the store: decode its pictures, or keep the file if it is what it should be."""
 
+import dataclasses
+import multiprocessing
+import os
+import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,18 +13,26 @@ import numpy as np
 import torch
 
 from replicate import files
+from replicate.pictures import cifar
 from replicate.pictures.decode import BrokenPicture, Filter, Header, decode, read_header
+from replicate.pictures.listing import Place
 from replicate.pictures.store import HEADER_BYTES, LeftOut, Shard
 from replicate.pictures.sums import sum_of_pictures
 
 
+GZIP = b"\x1f\x8b"  # n02487347_1956.JPEG of ILSVRC-2010 is a JPEG compressed once more
+LARGEST = 2**30  # bytes of a picture's file; uncompressed ones of the most pixels that are decoded have half of it
+
+
 class Job(NamedTuple):
-    """One shard to build: which pictures, and what is known of it from a run before."""
+    """One shard to build: which pictures, where below `folder` they are, and what is known of it from a run before."""
 
     split: str
     path: Path
-    source: Path
+    folder: Path
     names: list[str]
+    places: list[Place]
+    raw: bool
     side: int
     filter: Filter
     known: Shard | None
@@ -38,6 +51,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def begin_worker() -> None:
+    """In a process of the pool: one thread, and an end with its parent, which cannot tell it to go when it was killed."""
+    one_thread()
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
 def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Built:
     """Writes the shard (atomically) unless the file has the known hash; `tick` is told of pictures done.
 
@@ -49,11 +69,9 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
     pictures = np.empty((len(job.names), job.side, job.side, 3), dtype=np.uint8)
     headers: list[Header] = []
     left_out = []
-    for name in job.names:
+    for name, place in zip(job.names, job.places, strict=True):
         try:
-            data = _read(job.source / name)
-            header = read_header(data)
-            pictures[len(headers)] = decode(data, job.side, job.filter)
+            pictures[len(headers)], header = _decoded(job, read(job.folder, place))
             headers.append(header)
         except BrokenPicture as broken:
             left_out.append(LeftOut(file=name, reason=str(broken)))
@@ -76,8 +94,30 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
     return Built(job, shard, sum_of_pictures(pictures))
 
 
-def _read(path: Path) -> bytes:
+def read(folder: Path, place: Place) -> bytes:
+    """The bytes of one picture, of a file or of a part of one. Raises BrokenPicture."""
     try:
-        return path.read_bytes()
+        with open(folder / place.file, "rb") as file:
+            size = os.fstat(file.fileno()).st_size if place.offset is None else place.size
+            if size > LARGEST:
+                raise BrokenPicture(f"too large: more than {LARGEST} bytes")
+            file.seek(place.offset or 0)
+            data = file.read(size)
     except OSError as error:
         raise BrokenPicture(f"cannot be opened: {error.strerror}") from None
+    if len(data) < size:
+        raise BrokenPicture("cut off by the end of its archive")
+    return data
+
+
+def _decoded(job: Job, data: bytes) -> tuple[np.ndarray, Header]:
+    if job.raw:
+        return cifar.pixels(data), Header(jpeg=False, width=cifar.SIDE, height=cifar.SIDE, grey=False, cmyk=False, rotated=False)
+    compressed = data.startswith(GZIP)
+    if compressed:
+        try:
+            data = zlib.decompressobj(wbits=31).decompress(data, LARGEST)
+        except zlib.error:
+            raise BrokenPicture("damaged") from None
+    header = read_header(data)
+    return decode(data, job.side, job.filter), dataclasses.replace(header, jpeg=header.jpeg and not compressed)

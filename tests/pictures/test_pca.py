@@ -22,6 +22,7 @@ def test_against_a_naive_computation(profile):
     prepare(ours, workers=1)
     found = pca.compute(ours)
     pixels = open_store(ours.store).train.take(range(30)).reshape(-1, 3).astype(np.int64)
+    assert found.store == open_store(ours.store).identity
     assert found.pixels == 30 * 32 * 32
     assert found.sum == pixels.sum(axis=0).tolist()
     assert found.sum_of_products == (pixels.T @ pixels).tolist()
@@ -42,7 +43,7 @@ def test_column_i_of_the_eigenvectors_is_the_direction_of_eigenvalue_i():
     draws = np.random.default_rng(1)
     grey, colour = draws.normal(0, 40, (20_000, 1)), draws.normal(0, 10, (20_000, 1))
     pixels = (128 + grey * np.array([1, 1, 1]) / 3**0.5 + colour * np.array([1, 0, -1]) / 2**0.5).round().clip(0, 255)
-    found = pca.from_sums(*sums_of(pixels))
+    found = pca.from_sums("made up", *sums_of(pixels))
     vectors = np.array(found.eigenvectors)
     assert vectors[:, 0] == pytest.approx([3**-0.5] * 3, abs=0.01)
     assert abs(vectors[:, 1] @ np.array([1, 0, -1]) / 2**0.5) == pytest.approx(1, abs=0.01)

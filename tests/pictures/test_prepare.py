@@ -130,8 +130,8 @@ def test_the_bytes_are_the_same_for_any_number_of_workers(drawn, monkeypatch):
 
 def decoded_names(monkeypatch):
     names = []
-    read = shards._read
-    monkeypatch.setattr(shards, "_read", lambda path: names.append(path.name) or read(path))
+    read = shards.read
+    monkeypatch.setattr(shards, "read", lambda folder, place: names.append(place.file) or read(folder, place))
     return names
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from replicate.errors import UserError
-from replicate.pictures import draw, recode, sources
+from replicate.pictures import draw, imagenette, recode, sources
+from replicate.pictures.listing import scan
 from replicate.pictures.recode import fetch_imagenette
 
 IMAGENETTE = {"kind": "imagenette", "name": "imagenette-small"}
@@ -21,7 +22,7 @@ def recoded_pictures(names: set[str]) -> dict[str, bytes]:
     if folder.is_dir():
         return {name: (folder / name).read_bytes() for name in names}
     found = {}
-    for archive in sources.ARCHIVES:
+    for archive in imagenette.ARCHIVES:
         with tarfile.open(DATA / archive, "r:xz") as tar:
             for member in tar:
                 name = member.name.removeprefix("imagenette2/")
@@ -62,7 +63,7 @@ def test_fetching_puts_the_recoded_set_where_the_source_is(profile, monkeypatch)
     monkeypatch.setattr(recode, "_download", published)
     assert "20 pictures" in fetch_imagenette(ours)
     sources.provide(ours)
-    names = [name for name, _, _ in sources.scan(ours.pictures).pictures["train"]]
+    names = [name for name, _, _ in scan(ours.pictures).pictures["train"]]
     assert len(names) == 10 and all(min(Image.open(ours.pictures / name).size) == 256 for name in names)
     assert sorted(path.name for path in ours.source.parent.iterdir()) == ["pictures", "source"]
     with pytest.raises(UserError, match="already there"):

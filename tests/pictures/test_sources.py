@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from replicate.errors import UserError
-from replicate.pictures import draw, sources
+from replicate.pictures import draw, imagenette, sources
+from replicate.pictures.listing import scan
 
 IMAGENETTE = {"kind": "imagenette", "name": "imagenette-small"}
 DRAWN = {"kind": "drawn", "name": "drawn", "seed": 3, "train_per_class": 2, "val_per_class": 1}
@@ -30,7 +31,7 @@ def everything(folder):
 
 def archives(folder, source, members=()):
     folder.mkdir()
-    for name in sources.ARCHIVES:
+    for name in imagenette.ARCHIVES:
         with tarfile.open(folder / name, "w:xz") as tar:
             split, label = {"train-1": ("train", "cat"), "train-2": ("train", "dog")}.get(
                 name.removeprefix("imagenette2-").removesuffix(".tar.xz"), ("val", "")
@@ -49,7 +50,7 @@ def test_drawn_pictures_are_drawn_into_the_profile_and_drawn_anew(profile):
     next(drawn.pictures.rglob("*.JPEG")).unlink()
     sources.provide(drawn)
     assert everything(drawn.pictures) == before
-    assert sources.picture_folder(drawn) == drawn.pictures
+    assert sources.listing(drawn).folder == drawn.pictures
     assert [path.name for path in drawn.pictures.parent.iterdir()] == ["pictures"]
 
 
@@ -65,7 +66,7 @@ def test_a_folder_is_read_where_it_is(profile, tmp_path, link):
     before = everything(mine.source)
     sources.check_presence(mine)
     sources.provide(mine)
-    assert sources.picture_folder(mine) == mine.source
+    assert sources.listing(mine).folder == mine.source
     assert everything(mine.source) == before
     assert (mine.pictures / "classes.csv").read_text() == "class,train,val\ncat,1,1\ndog,2,1\n"
 
@@ -122,11 +123,11 @@ def test_an_archive_that_is_missing_or_damaged(profile, tmp_path, monkeypatch):
     small_set(tmp_path / "set")
     place = archives(tmp_path / "archives", tmp_path / "set")
     monkeypatch.setenv("REPLICATE_DATA", str(place))
-    last = place / sources.ARCHIVES[2]
+    last = place / imagenette.ARCHIVES[2]
     whole = last.read_bytes()
     for data in (whole[: len(whole) // 2], b"x" * 1000, whole[:100] + bytes(100) + whole[200:]):
         last.write_bytes(data)
-        with pytest.raises(UserError, match="cannot be unpacked"):
+        with pytest.raises(UserError, match="download it again"):
             sources.provide(ours)
     last.unlink()
     with pytest.raises(UserError, match="imagenette2-val.tar.xz is missing"):
@@ -170,7 +171,7 @@ def test_what_is_listed_and_what_is_passed_over(tmp_path):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
     (folder / "val" / "dog" / "gone.JPEG").symlink_to("nowhere")
-    listing = sources.scan(folder)
+    listing = scan(folder)
     assert listing.classes == ["cat", "dog"]
     assert [name for name, _, _ in listing.pictures["train"]] == ["train/cat/1.JPEG", "train/cat/B.PNG", "train/dog/1.JPEG"]
     assert ("val/dog/gone.JPEG", 1, -1) in listing.pictures["val"]
@@ -183,7 +184,7 @@ def test_layouts_that_are_refused(tmp_path):
         folder = tmp_path / f"set{len(list(tmp_path.iterdir()))}"
         change(small_set(folder))
         with pytest.raises(UserError, match=match) as error:
-            sources.scan(folder)
+            scan(folder)
         assert "\n" not in str(error.value)
 
     def remove(folder):
@@ -198,10 +199,10 @@ def test_layouts_that_are_refused(tmp_path):
     refused(lambda f: remove(f / "val" / "cat"), "class 'cat' is in train/ and not in val/")
     refused(lambda f: picture(f / "val" / "emu" / "1.JPEG"), "class 'emu' is in val/ and not in train/")
     refused(lambda f: [remove(f / split / "cat") for split in ("train", "val")], "only one class")
-    refused(lambda f: picture(f / "train" / "cat" / "images" / "1.JPEG"), "a folder inside a class's folder")
+    refused(lambda f: picture(f / "train" / "cat" / "images" / "1.JPEG"), "a folder, where only pictures are expected")
 
 
 def test_the_classes_of_the_drawn_set_are_its_folders(profile):
     drawn = profile(DRAWN)
     sources.provide(drawn)
-    assert sources.scan(drawn.pictures).classes == sorted(draw.CLASSES)
+    assert scan(drawn.pictures).classes == sorted(draw.CLASSES)
