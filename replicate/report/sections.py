@@ -57,7 +57,7 @@ def sections(profile: Profile) -> list[Section]:
         _conv1(),
         _pictures(profile),
         _departures(profile),
-        _claims(profile),
+        _errata(profile), _claims(profile),
         _provenance(profile),
     ]
 
@@ -283,6 +283,16 @@ def _claims(profile: Profile) -> Section:
         ["Said is what the paper says, measured what was derived or measured here."],
         [build("claims", profile=profile)],
         records=["replicate/paper/claims.yaml", f"reports/{profile.name}/results.json"],
+    )
+
+
+def _errata(profile: Profile) -> Section:
+    return Section(
+        "errata",
+        "What is off in the paper",
+        ["Statements that the paper's own definitions contradict, that the public record contradicts, or that the 2012 code parts from."],
+        [build("errata", profile=profile)],
+        records=["replicate/paper/claims.yaml"],
     )
 
 
