@@ -11,7 +11,7 @@
   smaller real data that the claim allows, the direction only. Undecided with fewer than 3 seeds a side, or where the
   interval of an effect covers the value that means none.
 - What every run is said to show: agrees where all of at least 3 do, differs where one does not.
-- An ensemble's error, a number without a spread: agrees within the tolerance, else differs.
+- An ensemble's error is one number without a spread: undecided, with the number.
 - Drawn pictures never decide about a number. Without data: not run, with what would give it.
 """
 
@@ -249,9 +249,9 @@ def _single(claim: Claim, case: Case) -> Verdict:
         return _verdict(claim, "not run", reason=f"{_departs(case)}, so its numbers are not the paper's")
     said_of = {name: claim.value[name] for name in found}
     unseen = [name for name in claim.value if name not in found]
-    reason = "one number without a spread" + (f"; no labels for {shown(unseen)}" if unseen else "")
-    word = "agrees" if within(claim.tolerance, said_of, found) else "differs"
-    return _verdict(claim, word, shown(found, claim.unit), reason, values={"measured": found})
+    side = "inside" if within(claim.tolerance, said_of, found) else "outside"
+    reason = f"{side} the tolerance, but one number without a spread" + (f"; no labels for {shown(unseen)}" if unseen else "")
+    return _verdict(claim, "undecided", shown(found, claim.unit), reason, 1, {"measured": found})
 
 
 def _direction(claim: Claim, samples: dict[str, Sample], why: str) -> Verdict:
