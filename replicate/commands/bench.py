@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from replicate.commands.options import open_profile
+
 
 @click.group()
 def command() -> None:
@@ -19,14 +21,16 @@ def command() -> None:
 def data(pictures: Path, most: int, rounds: int) -> None:
     """Time how photographs are decoded, resized, summed and cut into batches.
 
-    PICTURES is a folder or a tar of photographs at full resolution. Each line is a ratio measured side by side in this
-    run: the machine's other work hits both sides alike, so ratios can be compared where seconds cannot.
+    PICTURES is a folder or a tar of photographs at full resolution, read and fed as in the profile imagenet. Each line is
+    a ratio measured side by side in this run: the machine's other work hits both sides alike, so ratios can be compared
+    where seconds cannot.
     """
-    from replicate.measure.data import FILTER, SIDE, bench
+    profile = open_profile("imagenet")
+    from replicate.measure.data import bench
     from replicate.report import writers
     from replicate.report.table import Column, Table
 
-    lines, differences = bench(pictures, most, rounds)
+    lines, differences = bench(profile, pictures, most, rounds)
     versions = ", ".join(f"{name} {version(name)}" for name in ("simplejpeg", "torch", "torchvision", "Pillow", "numpy", "numba"))
     table = Table(
         name="bench",
@@ -42,7 +46,7 @@ def data(pictures: Path, most: int, rounds: int) -> None:
         ],
         rows=[vars(line) for line in lines],
         note=(
-            f"Pictures: {SIDE} pixels, {FILTER}; against Pillow's own resize they differ by {differences['mean']:.3f} grey levels on "
+            f"Pictures: {profile.settings.pictures.side} pixels, {profile.settings.pictures.filter}; against Pillow's own resize they differ by {differences['mean']:.3f} grey levels on "
             f"average, {differences['worst']:.2f} in the worst picture, {differences['most']:.0f} at most. Medians of {rounds} "
             f"interleaved rounds or more, with their lowest and highest. {versions}."
         ),

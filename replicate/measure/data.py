@@ -25,13 +25,14 @@ from replicate.modules import build, initialise
 from replicate.modules.cpu import prepare_cpu
 from replicate.pictures.crops import Reading
 from replicate.pictures.decode import decode, read_header
-from replicate.pictures.shards import one_thread
 from replicate.pictures.listing import SUFFIXES
 from replicate.pictures.sums import moments, sum_of_pictures
 from replicate.randomness import generator
+from replicate.settings import Pictures, Profile, Settings
 from replicate.training.update import PaperSGD
 
-SIDE, FILTER, BATCH, NETWORK = 256, "bilinear", 128, "paper"
+Decoder = Callable[[bytes], np.ndarray]
+
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,29 @@ class Line:
     unit: str
 
 
-def bench(pictures: Path, most: int, rounds: int) -> tuple[list[Line], dict[str, float]]:
-    """All lines, and by how many grey levels our pictures differ from Pillow's (`mean` of all, `worst` picture, `most` of a pixel)."""
-    found = _photographs(pictures, most)
+def bench(profile: Profile, pictures: Path, most: int, rounds: int) -> tuple[list[Line], dict[str, float]]:
+    """All lines, and by how many grey levels our pictures differ from Pillow's (`mean` of all, `worst` picture, `most` of a
+    pixel). Sides, filter, batch and network are those of the profile's baseline."""
+    found, made = _photographs(pictures, most), profile.settings.pictures
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    stored = np.stack([decode(one, SIDE, FILTER) for one in found])
-    lines = _decoding(found, rounds) + _processes(found, rounds) + _sums(stored, rounds)
+    ours = partial(decode, side=made.side, filter=made.filter)
+    theirs = partial(_by_torchvision, _standard(made))
+    stored = np.stack([ours(one) for one in found])
+    lines = _decoding(found, ours, theirs, rounds) + _processes(found, made, rounds) + _sums(stored, rounds)
     torch.set_num_threads(threads)
-    return lines + _feeding(stored, rounds), _differences(found, stored)
+    each = [np.abs(theirs(one).astype(int) - picture) for one, picture in zip(found, stored, strict=True)]
+    off = {"mean": float(np.mean(each)), "worst": max(float(e.mean()) for e in each), "most": float(max(e.max() for e in each))}
+    return lines + _feeding(profile.settings, stored, rounds), off
+
+
+def _standard(made: Pictures) -> transforms.Compose:
+    mode = {"bilinear": transforms.InterpolationMode.BILINEAR, "bicubic": transforms.InterpolationMode.BICUBIC}[made.filter]
+    return transforms.Compose([transforms.Resize(made.side, mode), transforms.CenterCrop(made.side)])
+
+
+def _by_torchvision(standard: transforms.Compose, data: bytes) -> np.ndarray:
+    return np.asarray(standard(Image.open(BytesIO(data)).convert("RGB")))
 
 
 def _photographs(path: Path, most: int) -> list[bytes]:
@@ -99,37 +114,36 @@ def _line(seconds: dict[str, list[float]], what: str, against: str, count: float
     return Line(what, against, median(ratios), min(ratios), max(ratios), count / median(seconds[what]), unit)
 
 
-def _decoding(found: list[bytes], rounds: int) -> list[Line]:
+def _decoding(found: list[bytes], ours: Decoder, theirs: Decoder, rounds: int) -> list[Line]:
     """Processor seconds of one process with one thread."""
-    ours, theirs, bare = "decode, resize, crop", "torchvision's Resize and CenterCrop on Pillow", "libjpeg-turbo's decoding alone"
-    standard = transforms.Compose([transforms.Resize(SIDE), transforms.CenterCrop(SIDE)])
     ways = {
-        ours: lambda: [decode(one, SIDE, FILTER) for one in found],
-        theirs: lambda: [np.asarray(standard(Image.open(BytesIO(one)).convert("RGB"))) for one in found],
-        bare: lambda: [simplejpeg.decode_jpeg(one, "RGB") for one in found],
+        "decode, resize, crop": lambda: [ours(one) for one in found],
+        "torchvision's Resize and CenterCrop on Pillow": lambda: [theirs(one) for one in found],
+        "libjpeg-turbo's decoding alone": lambda: [simplejpeg.decode_jpeg(one, "RGB") for one in found],
     }
     seconds = _timed(ways, rounds, time.process_time, "decoding")
-    return [_line(seconds, ours, other, len(found), "pictures") for other in (theirs, bare)]
+    what, *others = ways
+    return [_line(seconds, what, other, len(found), "pictures") for other in others]
 
 
-def _processes(found: list[bytes], rounds: int) -> list[Line]:
+def _processes(found: list[bytes], made: Pictures, rounds: int) -> list[Line]:
     """Seconds by the clock, of two processes against one."""
     two, one = "decode in 2 processes", "in 1 process"
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_take, initargs=(found,)) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_take, initargs=(found, made)) as pool:
         ways = {two: lambda: list(pool.map(_decode_part, (0, 1), (2, 2))), one: lambda: pool.submit(_decode_part, 0, 1).result()}
         seconds = _timed(ways, rounds, time.perf_counter, "processes")
     return [_line(seconds, two, one, len(found), "pictures")]
 
 
-def _take(found: list[bytes]) -> None:
+def _take(found: list[bytes], made: Pictures) -> None:
     """Gives a process its pictures beforehand."""
-    global _pictures
-    _pictures = found
-    one_thread()
+    global _work
+    _work = found, made
 
 
 def _decode_part(first: int, of: int) -> int:
-    return sum(int(decode(one, SIDE, FILTER)[0, 0, 0]) for one in _pictures[first::of])
+    found, made = _work
+    return sum(int(decode(one, made.side, made.filter)[0, 0, 0]) for one in found[first::of])
 
 
 def _sums(stored: np.ndarray, rounds: int) -> list[Line]:
@@ -144,22 +158,24 @@ def _sums(stored: np.ndarray, rounds: int) -> list[Line]:
     return [_line(seconds, what, yard, stored.nbytes / 1e9, "GB") for what in ways if what != yard]
 
 
-def _feeding(stored: np.ndarray, rounds: int) -> list[Line]:
+def _feeding(settings: Settings, stored: np.ndarray, rounds: int) -> list[Line]:
     """Seconds by the clock of a batch, with all threads, against a plain loop and against the training step that it feeds."""
-    net = initialise(build(NETWORK), seed=1).to(memory_format=torch.channels_last).train()
-    prepare_cpu(net, BATCH)
+    training = settings.trainings[settings.groups()[settings.baseline][0]]
+    recipe, side = settings.recipe_of(training.run), stored.shape[1]
+    net = initialise(build(training.network, side=recipe.crop), seed=1).to(memory_format=torch.channels_last).train()
+    prepare_cpu(net, recipe.batch_size)
     reading = Reading.of(net.description.input, stored.mean(0, dtype=np.float64).astype(np.float32))
-    batch = stored[np.arange(BATCH) % len(stored)]
-    random, offsets = generator(1, "bench"), SIDE - net.side + 1
-    rows, columns = random.integers(0, offsets, (2, BATCH))
-    mirrored, shift = random.integers(0, 2, BATCH).astype(bool), random.normal(0, 10, (BATCH, 3)).astype(np.float32)
-    optimizer, labels = PaperSGD(net.parameters(), 1e-4, 0.9, 5e-4), torch.arange(BATCH)
-    cut = partial(reading.cut, batch, rows, columns, mirrored, net.side, shift)
+    batch = stored[np.arange(recipe.batch_size) % len(stored)]
+    random, offsets = generator(1, "bench"), side - net.side + 1
+    rows, columns = random.integers(0, offsets, (2, len(batch)))
+    mirrored, shift = random.integers(0, 2, len(batch)).astype(bool), random.normal(0, 10, (len(batch), 3)).astype(np.float32)
+    optimizer = PaperSGD(net.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay)
+    cut, labels = partial(reading.cut, batch, rows, columns, mirrored, net.side, shift), torch.arange(len(batch)) % net.classes
     x = torch.from_numpy(cut()).permute(0, 3, 1, 2)
 
     def loop() -> np.ndarray:
-        out = np.empty((BATCH, 3, net.side, net.side), np.float32)
-        for i in range(BATCH):
+        out = np.empty((len(batch), 3, net.side, net.side), np.float32)
+        for i in range(len(batch)):
             window = np.s_[rows[i] : rows[i] + net.side, columns[i] : columns[i] + net.side]
             picture = batch[i][window].astype(np.float32) - reading.mean[window] + shift[i]
             out[i] = (picture[:, ::-1] if mirrored[i] else picture).transpose(2, 0, 1)
@@ -171,18 +187,8 @@ def _feeding(stored: np.ndarray, rounds: int) -> list[Line]:
         loss.backward()
         optimizer.step()
 
-    feed, plain, training = f"a batch of {BATCH} crops of {net.side}", "a NumPy loop over its pictures", "its float32 training step"
+    feed, plain, learn = f"a batch of {len(batch)} crops of {net.side}", "a NumPy loop over its pictures", "its float32 training step"
     seconds = _timed({feed: cut, plain: loop}, max(rounds, 7), time.perf_counter, "batches")
-    lines = [_line(seconds, feed, plain, BATCH, "pictures")]
-    seconds = _timed({feed: cut, training: step}, rounds, time.perf_counter, "training steps")
-    return [*lines, _line(seconds, feed, training, BATCH, "pictures")]
-
-
-def _differences(found: list[bytes], stored: np.ndarray) -> dict[str, float]:
-    """Of our pictures from Pillow's own resize with the same filter, in grey levels."""
-    standard = transforms.Compose([transforms.Resize(SIDE), transforms.CenterCrop(SIDE)])
-    each = [
-        np.abs(np.asarray(standard(Image.open(BytesIO(one)).convert("RGB"))).astype(int) - ours)
-        for one, ours in zip(found, stored, strict=True)
-    ]
-    return {"mean": float(np.mean(each)), "worst": max(float(one.mean()) for one in each), "most": float(max(one.max() for one in each))}
+    lines = [_line(seconds, feed, plain, len(batch), "pictures")]
+    seconds = _timed({feed: cut, learn: step}, rounds, time.perf_counter, "training steps")
+    return [*lines, _line(seconds, feed, learn, len(batch), "pictures")]
