@@ -14,7 +14,7 @@ def prepare(profile_name: str, workers: int | None) -> None:
     Each picture is resized so that its shorter side is `pictures.side`, and its central square
     is kept, as 8-bit RGB; the mean of the training pictures is computed with it. Pictures that cannot be read are
     listed, and stop it unless `pictures.skip_broken` is true. It goes on where it was interrupted, and makes only
-    those parts of a store again that are missing or altered.
+    those parts of a store again that are missing or altered. Which pictures: replicate source --help.
     """
     from replicate.pictures import prepare as stage
 

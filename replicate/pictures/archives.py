@@ -73,7 +73,7 @@ def members(file: BinaryIO, where: str, start: int = 0, end: float = math.inf) -
             raise UserError(f"{where}: damaged at byte {offset:,} ({error}); download it again") from None
         offset += BLOCK
         if size < 0 or offset + size > end:
-            raise UserError(f"{where}: member {header.name!r} has {size:,} bytes, which is beyond the end; it is damaged or cut off")
+            raise UserError(f"{where}: member {header.name!r} has {size:,} bytes, beyond the end; it is damaged or cut off")
         if header.type in EXTENSIONS:
             if size > LARGEST_HEADER:
                 raise UserError(f"{where}: damaged at byte {offset:,} (a header of {size:,} bytes); download it again")
@@ -98,7 +98,8 @@ def _read(file: BinaryIO, where: str, offset: int, size: int, end: float) -> byt
         file.seek(offset)
         data = file.read(size)
     if len(data) < size:
-        raise UserError(f"{where}: ends at byte {offset + len(data):,} without the mark of its end; it is cut off, download it again")
+        at = offset + len(data)
+        raise UserError(f"{where}: ends at byte {at:,} without the mark of its end; it is cut off, download it again")
     return data
 
 

@@ -81,7 +81,7 @@ def listing(profile: Profile) -> Listing:
             content.update(data)
             for number, label in enumerate(data[::RECORD]):
                 if label >= len(classes):
-                    raise UserError(f"{where / batch}: record {number} has class {label}, and {NAMES} names {len(classes)}; it is damaged")
+                    raise UserError(f"{where / batch}: damaged: record {number} has class {label}, and {NAMES} names {len(classes)}")
                 name = f"{split}/{classes[label]}/{batch.removesuffix('.bin')}_{number:05d}"
                 rows.append((name, label, RECORD - 1))
                 elsewhere[name] = Place(batch, number * RECORD + 1, RECORD - 1)

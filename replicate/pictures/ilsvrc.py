@@ -64,25 +64,28 @@ def listing(profile: Profile) -> Listing:
         truth = _test_labels(profile.source / TEST_LABELS, devkit)
     label = {wnid: i for i, wnid in enumerate(devkit.classes)}
     train, held = profile.source / contest.train, profile.source / contest.evaluated[evaluated]
-    patches = _patches(profile)
+    sets = (
+        ("train", "train", train, _read_train(train)),
+        ("val", evaluated, held, _read_flat(held, contest.year, evaluated)),
+    )
+    patches, patched = _patches(profile), 0
     pictures: dict[str, list[tuple[str, int, int]]] = {"train": [], "val": []}
     elsewhere = {}
-    patched = 0
-    for split, archive, read in (("train", train, _read_train(train)), ("val", held, _read_flat(held, contest.year, evaluated))):
+    for split, folder, archive, read in sets:
         for member in remembered.index(archive, profile.state, read):
             wnid, _, file = member.name.rpartition("/")
             wnid = wnid or _class_of(archive, file, truth, devkit)
             if wnid not in label:
                 raise UserError(f"{archive}: {wnid}.tar is of no class that {contest.kit} has; this is not the official archive")
-            name = f"{'train' if split == 'train' else evaluated}/{wnid}/{file}"
-            place = patches.get(file) or Place(archive.name, member.offset, member.size)
+            name = f"{folder}/{wnid}/{file}"
+            elsewhere[name] = patches.get(file) or Place(archive.name, member.offset, member.size)
             patched += file in patches
-            pictures[split].append((name, label[wnid], place.size))
-            elsewhere[name] = place
+            pictures[split].append((name, label[wnid], elsewhere[name].size))
         pictures[split].sort()
         if missing := sorted(set(label) - {name.split("/")[1] for name, _, _ in pictures[split]}):
             raise UserError(f"{archive}: no pictures of class {first_of(missing)}, which {contest.kit} has")
-    remark = _remark((sum(devkit.train_pictures.values()), len(truth)), (len(pictures["train"]), len(pictures["val"])), evaluated, patched)
+    counted = sum(devkit.train_pictures.values()), len(truth)
+    remark = _remark(counted, (len(pictures["train"]), len(pictures["val"])), evaluated, patched)
     return Listing(profile.source, devkit.classes, pictures, elsewhere=elsewhere, remark=remark)
 
 

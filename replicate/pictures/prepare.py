@@ -258,5 +258,6 @@ def _summary(built: Store, listing: Listing) -> str:
         f"Among them were {count('greyscale')} in grey (three equal channels now), {count('cmyk')} in CMYK, "
         f"{count('not_jpeg')} that are no JPEG, and {count('exif_rotated')} with an EXIF orientation (ignored). "
         f"Left out: {len(left_out) or 'none'}. Passed over as no pictures: {listing.ignored or 'none'}."
+        f"{' ' if listing.remark else ''}{listing.remark}"
     ]
     return "\n".join(lines + [f"  left out: {picture.file}: {picture.reason}" for picture in left_out])

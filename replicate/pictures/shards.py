@@ -19,7 +19,6 @@ from replicate.pictures.listing import Place
 from replicate.pictures.store import HEADER_BYTES, LeftOut, Shard
 from replicate.pictures.sums import sum_of_pictures
 
-
 GZIP = b"\x1f\x8b"  # n02487347_1956.JPEG of ILSVRC-2010 is a JPEG compressed once more
 LARGEST = 2**30  # bytes of a picture's file; uncompressed ones of the most pixels that are decoded have half of it
 

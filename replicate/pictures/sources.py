@@ -54,7 +54,8 @@ def provide(profile: Profile) -> str:
         with folders.new_folder(profile.pictures, replace=True) as temporary:
             _write_classes(temporary / "classes.csv", found)
     train, val = (len(found.pictures[split]) for split in SPLITS)
-    said = f"{done} {train} training and {val} validation pictures of {len(found.classes)} classes: {found.folder.relative_to(profile.root)}"
+    where = found.folder.relative_to(profile.root)
+    said = f"{done} {train} training and {val} validation pictures of {len(found.classes)} classes: {where}"
     return f"{said}. {found.remark}" if found.remark else said
 
 
@@ -86,7 +87,8 @@ def _check(profile: Profile, needed: list[Path], what: str) -> None:
     )
     for kind, sign in SIGNS.items():
         if kind != profile.settings.source.kind and (profile.source / sign).exists():
-            error += f"; what is there looks like source.kind: {kind}, which is set in {profile.params_file.relative_to(profile.root)}"
+            params = profile.params_file.relative_to(profile.root)
+            error += f"; what is there looks like source.kind: {kind}, which is set in {params}"
             break
     raise UserError(error)
 
