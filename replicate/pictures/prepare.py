@@ -64,7 +64,7 @@ def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
     whole = old and not old.train.left_out and not old.val.left_out
     if whole and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
         return sound
-    from replicate.pictures import shards  # imports torch, which a store that is sound already does not need
+    from replicate.pictures import shards  # imports Numba, which a store that is sound already does not need
 
     new = profile.store.parent / f".{profile.store.name}-unfinished"
     progress = unfinished.start(new, made_from, profile.store, old)
@@ -162,21 +162,14 @@ def _parts(split: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
     """Builds all shards, here or in processes; they come in any order."""
-    import torch
-
     from replicate.pictures import shards
 
     pictures = sum(len(job.names) for job in jobs)
     workers = min(workers or _cores(), len(jobs))
     with tqdm(total=pictures, desc="prepare", unit=" pictures", disable=None) as bar:
         if workers == 1 or pictures < FEW_PICTURES:
-            threads = torch.get_num_threads()
-            shards.one_thread()
-            try:
-                for job in jobs:
-                    yield shards.build(job, bar.update)
-            finally:
-                torch.set_num_threads(threads)
+            for job in jobs:
+                yield shards.build(job, bar.update)
             return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.begin_worker) as pool:

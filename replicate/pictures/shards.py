@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from replicate import files
 from replicate.pictures import cifar
@@ -45,14 +44,8 @@ class Built(NamedTuple):
     sums: np.ndarray
 
 
-def one_thread() -> None:
-    """For processes of which there is one per core."""
-    torch.set_num_threads(1)
-
-
 def begin_worker() -> None:
-    """In a process of the pool: one thread, and an end with its parent, which cannot tell it to go when it was killed."""
-    one_thread()
+    """In a process of the pool: an end with its parent, which cannot tell it to go when it was killed."""
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
