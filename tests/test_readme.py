@@ -17,7 +17,7 @@ def test_generated_parts_are_up_to_date():
 
 
 def test_two_screens():
-    assert len((ROOT / "README.md").read_text().splitlines()) < 130
+    assert len((ROOT / "README.md").read_text().splitlines()) < 140
 
 
 def test_every_file_that_is_linked_is_there():
