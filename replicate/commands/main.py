@@ -16,7 +16,7 @@ COMMANDS = {
     "evaluate": "Measure top-1 and top-5 error, centre view and ten views (section 4.1).",
     "compare": "Average seeds, compare with the baseline, judge the paper's claims.",
     "report": "Print a table, or build the report.",
-    "check": "Check layer shapes, or a profile's parameters.",
+    "check": "Say which AlexNet a model is; check layer shapes, or a profile's parameters.",
     "store": "Look at a profile's store of decoded pictures, or check it.",
     "bench": "Measure how fast this machine is, side by side with the obvious ways.",
     "classify": "Name what a picture shows, with a trained network.",
