@@ -217,7 +217,7 @@ def ten_views() -> str:
     gains = view_gains("top1")
     return (
         f"ten views gain {min(gains):.1f} to {max(gains):.1f} points of top-1 over the centre view in {len(gains)} runs of "
-        "the 2012 log"
+        "the 2012 log on ILSVRC-2012"
     )
 
 

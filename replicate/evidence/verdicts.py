@@ -40,12 +40,14 @@ from replicate.paper.claims import GONE
 from replicate.records import Record
 from replicate.settings import Profile, Settings
 
+PAPER = "paper"  # the network that follows the text
 SMALL = "imagenette"  # sources whose name begins so show the direction of an effect, where the claim allows it
 ELSEWHERE = "cifar10"  # of its experiments there the paper gives no settings
 WHY_GONE = {
     "gtx580": "the graphics cards are gone",
     "past": "a matter of the year 2012",
     "judgement": "a judgement by eye on chosen pictures, which the paper does not name",
+    "unsaid": "the text does not say what network is left without it",
 }
 
 
@@ -74,9 +76,25 @@ class Case:
             return []
         return [one for one in departures(self.settings, self.classes) if one.why is None]
 
+    @cached_property
+    def slips(self) -> list[str]:
+        """Statements that our own network should follow and does not: what is derived from it then says nothing of the paper."""
+        return [claim.id for claim in claims().values() if _slip(claim)]
+
     def small(self, claim: Claim) -> bool:
         """Do the pictures show the direction only?"""
         return SMALL in claim.needs and self.source.startswith(SMALL)
+
+
+def _slip(claim: Claim) -> bool:
+    """Is it a setting of the network, or follows from one that we chose, and the network `paper` does otherwise?"""
+    if claim.measure_name in NETWORK and claim.departure is None:
+        here = NETWORK[claim.measure_name](load(PAPER), **claim.measure_arguments)
+    elif claim.choice and claim.measure_arguments.get("network") == PAPER:
+        here = DERIVED[claim.measure_name](**claim.measure_arguments).value
+    else:
+        return False
+    return not within(claim.tolerance, claim.value, here)
 
 
 def judge(
@@ -124,12 +142,17 @@ def _verdict(
 
 def _derived(claim: Claim, case: Case) -> Verdict:
     found = DERIVED[claim.measure_name](**claim.measure_arguments)
-    word, reason = "agrees", claim.derivation or ""
-    if not within(claim.tolerance, claim.value, found.value):
-        word = "undecided" if found.at_least else "paper is off"
+    measured, agrees = shown(found.value, claim.unit), within(claim.tolerance, claim.value, found.value)
+    if claim.choice and agrees:
+        return _verdict(claim, "built as stated", measured, f"{claim.choice}; that is no evidence")
+    if slips := [name for name in case.slips if claim.measure_arguments.get("network") == PAPER]:
+        return _verdict(claim, "not run", measured, f"our network {PAPER!r} departs from what is stated: {', '.join(slips)}")
+    word, reason = "agrees" if agrees else "paper is off", claim.derivation or ""
+    if not agrees and (found.at_least or claim.open):
+        word, reason = "undecided", claim.open or reason
     if found.at_least:
         reason += "; it is at least that much"
-    return _verdict(claim, word, shown(found.value, claim.unit), reason, values={"measured": found.value})
+    return _verdict(claim, word, measured, reason, values={"measured": found.value})
 
 
 def _public(claim: Claim, case: Case) -> Verdict:
@@ -155,9 +178,9 @@ def _setting(claim: Claim, case: Case) -> Verdict:
     if here is None:
         return _verdict(claim, "not run", reason="known once the pictures are prepared and a training is evaluated")
     if name in NETWORK and claim.departure is None:
-        ours = NETWORK[name](load("paper"), **arguments)  # a slip there would make every profile's claim to it hollow
+        ours = NETWORK[name](load(PAPER), **arguments)  # a slip there would make every profile's claim to it hollow
         if not within(claim.tolerance, claim.value, ours):
-            return _verdict(claim, "not run", reason=f"our network 'paper' departs: {shown(ours, claim.unit)}")
+            return _verdict(claim, "not run", reason=f"our network {PAPER!r} departs: {shown(ours, claim.unit)}")
     if gone := departure(claim, case.settings, case.classes):
         why = f"; {gone.why}" if gone.why else ""
         run = next((f", run `{other.repro}`" for other in case.others.values() if follows(claim, other.settings)), "")

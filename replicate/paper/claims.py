@@ -17,11 +17,11 @@ Scalar = bool | int | float | str
 Value = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar]]
 
 FULL_SCALE = ("cifar10", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011")  # data on which a number can be judged
-GONE = ("gtx580", "past", "judgement")  # hardware, what was to be had in 2012, and what the authors saw in some pictures
+GONE = ("gtx580", "past", "judgement", "unsaid")  # hardware, the year 2012, what the authors saw, and what they leave out
 
 Need = Literal[
     "nothing", "gpu", "cifar10", "imagenette", "ilsvrc2010", "ilsvrc2012", "fall2009", "fall2011", "gtx580", "past",
-    "judgement",
+    "judgement", "unsaid",
 ]  # fmt: skip
 
 Status2012 = Literal["log agrees", "record agrees", "code agrees", "log differs", "record differs", "code differs"]
@@ -74,6 +74,8 @@ class Claim(Strict):
     measure: dict[str, dict[str, Any]] | None = None
     held_by: Annotated[str, Field(pattern=r"^tests/[a-z0-9_/]+\.py::test_[a-z0-9_]+$")] | None = None
     derivation: str | None = None
+    choice: str | None = None
+    open: str | None = None
     departure: str | None = None
     code_2012: str | None = None
     status_2012: Status2012 | None = None

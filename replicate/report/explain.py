@@ -150,7 +150,7 @@ def _why(claim: Claim, verdict: Verdict) -> str:
     if verdict.verdict == "undecided":
         return "what follows is a lower bound, and below the paper's figure"
     beside = "within" if verdict.verdict == "agrees" else "not within"
-    return f"{verdict.measured} follows from what the paper itself says, and that is {beside} what would agree"
+    return f"{verdict.measured} is what follows, and that is {beside} what would agree"
 
 
 def _second(claim: Claim) -> list[str]:

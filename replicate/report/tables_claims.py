@@ -18,7 +18,8 @@ MEANINGS = {
     "opposite direction": ("evidence", "the effect goes the other way on smaller pictures or networks"),
     "undecided": (
         "evidence missing",
-        f"the interval covers zero, there are fewer than {ENOUGH_SEEDS} seeds, other settings than the paper's, or a lower bound only",
+        f"the interval covers zero, there are fewer than {ENOUGH_SEEDS} seeds, other settings than the paper's, a lower bound only, or "
+        "readings of the text that part",
     ),
     "built as stated": ("counted apart", "our network or recipe follows the statement, which proves nothing"),
     "cited": ("no evidence", "somebody else's result, quoted by the paper"),

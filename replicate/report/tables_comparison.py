@@ -136,7 +136,7 @@ def _views_apart() -> str:
     gains = {top: view_gains(top) for top in TOPS}
     said = [f"{min(found):.1f} to {max(found):.1f} points in top-{top[-1]}" for top, found in gains.items()]
     return (
-        f"Over {len(gains[TOPS[0]])} runs of the 2012 log ten views gain {' and '.join(said)}: the two kinds of column must "
+        f"Over {len(gains[TOPS[0]])} runs of the 2012 log on ILSVRC-2012 ten views gain {' and '.join(said)}: the two kinds of column must "
         "not be compared."
     )
 

@@ -82,7 +82,7 @@ def _pair_row(pair: Pair) -> Row:
 
 
 def _beside(claim: Claim, log: tuple[float, float], split: str) -> str:
-    """The printed figure and how far the log is from it: `test-error-2010: 37.5 and 17.0, the log −0.03 and +0.00`."""
+    """The printed figure and how far the log is from it: `ID: 1.0 and 2.0, the log −0.03 and +0.00`."""
     printed = [figure(claim, top, split) for top in TOPS]
     if None in printed:
         return f"{claim.id}: no figure"

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from replicate.errors import UserError
-from replicate.evidence import measures, measures_arithmetic, measures_definitions
+from replicate.evidence import measures, measures_arithmetic, measures_definitions, verdicts
 from replicate.evidence.measures import DERIVED
 from replicate.evidence.measures_settings import NETWORK
 from replicate.evidence.tolerance import band, within
@@ -62,6 +62,7 @@ def verdict(claim: str) -> str:
 
 
 OFF = {
+    "neurons-650k",
     "each-conv-at-most-1pct",
     "fc-4096",
     "relu-every-layer",
@@ -73,9 +74,10 @@ OFF = {
 }
 
 
-@pytest.mark.parametrize("claim", [c.id for c in claims().values() if c.kind == "arithmetic"])
+@pytest.mark.parametrize("claim", [c for c in claims().values() if c.kind == "arithmetic"], ids=lambda claim: claim.id)
 def test_where_the_paper_is_off(claim):
-    assert verdict(claim) == ("paper is off" if claim in OFF else "undecided" if claim == "gpu-3gb" else "agrees")
+    word = "undecided" if claim.open or claim.id == "gpu-3gb" else "built as stated" if claim.choice else "agrees"
+    assert verdict(claim.id) == ("paper is off" if claim.id in OFF else word)
 
 
 @pytest.mark.parametrize("claim", [c for c in MEASURED if c.measure_name in DERIVED], ids=lambda claim: claim.id)
@@ -129,10 +131,18 @@ def altered(layer: str, **update):
     ],
 )
 def test_one_altered_constant_of_the_network_turns_a_verdict(monkeypatch, layer, update, claim):
-    assert verdict(claim) == "agrees"
+    assert verdict(claim) == ("built as stated" if claims()[claim].choice else "agrees")
     for module in (measures_arithmetic, measures_definitions):
         monkeypatch.setattr(module, "load", altered(layer, **update))
-    assert verdict(claim) == "paper is off"
+    assert verdict(claim) in ("paper is off", "not run")
+
+
+def test_a_slip_of_our_network_is_not_put_down_to_the_paper(monkeypatch):
+    """Layer 5 without its groups, which section 3.2 states: the count of parameters is no longer the paper's."""
+    for module in (measures_arithmetic, measures_definitions, verdicts):
+        monkeypatch.setattr(module, "load", altered("conv5", groups=1))
+    one = judge_claim(claims()["parameters-60m"], Case(None, "none", None, {}, {}))
+    assert one.verdict == "not run" and "our network 'paper' departs" in one.reason and "gpu-communication" in one.reason
 
 
 def test_the_convolutional_layers_alone_come_nearer_to_the_printed_neurons():

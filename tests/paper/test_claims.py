@@ -5,7 +5,7 @@ import yaml
 
 from replicate.errors import UserError
 from replicate.paper import claims, readings
-from replicate.paper.claims import load
+from replicate.paper.claims import GONE, load
 
 ENTRY = {
     "id": "a",
@@ -128,7 +128,7 @@ def test_the_registry_covers_the_paper():
 
 def test_statistical_claims_say_which_data_they_need():
     for claim in claims().values():
-        if claim.kind == "statistical":
+        if claim.kind == "statistical" and not set(claim.needs) & set(GONE):
             assert claim.full_scale or "imagenette" in claim.needs, claim.id
 
 

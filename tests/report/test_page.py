@@ -83,7 +83,7 @@ def test_tables_and_figures_are_files_too(built: Path, reader: Reader) -> None:
 def test_the_note_is_in_every_part(built: Path) -> None:
     note = "Drawn pictures test the machinery and say nothing about the paper."
     parts = built.read_text().split("<section ")
-    assert len(parts) == 13
+    assert len(parts) == 14
     assert note in parts[0] and all(note in part for part in parts[2:])
 
 
