@@ -3,12 +3,14 @@
 from replicate.evidence.results import Group
 from replicate.paper import Claim, claims
 
+PAPER = "paper"
+
 
 def errors_of_paper() -> list[tuple[str, str, str, dict[str, float]]]:
     """Claims on the error of the network itself: (claim, place, views, {"ten.top1": %, …})."""
     found = []
     for claim in claims().values():
-        if claim.measure_name == "errors" and isinstance(claim.value, dict):
+        if claim.measure_name == "errors" and claim.measure_arguments["network"] == PAPER and isinstance(claim.value, dict):
             views = claim.measure_arguments["views"]
             figures = {f"{views}.{key}": value for key, value in claim.value.items() if isinstance(value, int | float)}
             found.append((claim.id, claim.place, views, figures))
