@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,21 @@ from replicate.errors import UserError
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Model = TypeVar("Model", bound=BaseModel)
+PLAIN = {  # pydantic's types of errors, in words
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a mapping of keys to values"),
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "union_tag_not_found": "has no {discriminator}",
+    "too_short": "must have at least {min_length}",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt:.12g}",
+    "greater_than_equal": "must be at least {ge:.12g}",
+    "less_than": "must be below {lt:.12g}",
+    "less_than_equal": "must be at most {le:.12g}",
+}
 
 
 @contextmanager
@@ -78,25 +94,60 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
 
 
-def parse(model: type[Model], value: Any, where: str) -> Model:
-    """`value` as `model`; every fault becomes one line that names file, key and reason."""
+def dotted(error: Any, value: Any) -> str:
+    """Where one of pydantic's errors is, as pydantic says it."""
+    return ".".join(map(str, error["loc"]))
+
+
+def by_name(error: Any, value: Any) -> str:
+    """Where it is in the file: by keys, and in a list by name or else number; the types that pydantic names are left out."""
+    keys = []
+    for part in error["loc"]:
+        if isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+            keys.append((isinstance(value, dict) and value.get("name")) or f"number {part + 1}")
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+            keys.append(part)
+    if error["type"] == "missing":
+        keys.append(error["loc"][-1])
+    return ": ".join(map(str, keys))
+
+
+def parse(model: type[Model], value: Any, where: str, place: Callable[[Any, Any], str] = dotted) -> Model:
+    """`value` as `model`; every fault becomes one line that names file, key (in the words of `place`) and reason."""
+    if value is None:
+        raise UserError(f"{where}: empty")
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = [": ".join(filter(None, [".".join(map(str, e["loc"])), reason(e)])) for e in error.errors()]
+        faults = [": ".join(filter(None, [place(e, value), reason(e)])) for e in error.errors()]
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise UserError(f"{where}: {'; '.join(faults[:3])}{more}") from None
 
 
 def reason(error: Any) -> str:
     """One of pydantic's errors in words, with the value that was given."""
-    given = error.get("input")
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == "extra_forbidden":
         return "unknown key"
-    if error["type"] == "missing":
+    if kind == "missing":
         return "missing"
-    return f"{message} (is {given!r})" if isinstance(given, str | int | float | bool | None) else message
+    if kind == "union_tag_invalid":
+        return _none_of(context)
+    message = PLAIN[kind].format(**context) if kind in PLAIN else error["msg"].removeprefix("Value error, ")
+    if not isinstance(given, str | int | float | bool | None):
+        return message
+    shown = "empty" if given is None else repr(given)
+    return f"{message}, is {shown}" if message.startswith("must") else f"{message} (is {shown})"
+
+
+def _none_of(context: dict[str, str]) -> str:
+    """A `kind` that there is not, with those that there are and the nearest of them."""
+    tag, known = context["tag"], sorted(context["expected_tags"].replace("'", "").split(", "))
+    near = get_close_matches(tag, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{context['discriminator'][1:-1]} {tag!r} is none of {', '.join(known)}{hint}"
 
 
 def sha256(path: Path) -> str:

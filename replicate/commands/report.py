@@ -3,7 +3,7 @@ from typing import get_args
 
 import click
 
-from replicate.commands.options import open_profile, profile_option
+from replicate.commands.options import open_profile
 from replicate.errors import UserError
 from replicate.evidence.results import VERDICTS
 from replicate.paper.claims import Status2012
@@ -18,11 +18,11 @@ from replicate.report import tables, writers
     help="Only claims with this verdict ('paper is off'), or of which this is known of 2012 ('code differs').",
 )  # fmt: skip
 @click.option("--section", metavar="NUMBER", help="Only claims of this section and its parts: 3, 3.3, abstract, 'fig. 2'.")
-@profile_option
+@click.option("--profile", "profile_name", metavar="NAME", help="The pipeline that a table or the page is of.  [default: demo]")
 @click.option("--format", "format_name", type=click.Choice(list(writers.WRITERS)), help="How to print it.  [default: text]")
 @click.option("--list", "list_tables", is_flag=True, help="Print which tables there are.")
 def command(
-    table_name: str | None, network_name: str | None, status: str | None, section: str | None, profile_name: str,
+    table_name: str | None, network_name: str | None, status: str | None, section: str | None, profile_name: str | None,
     format_name: str | None, list_tables: bool,
 ) -> None:  # fmt: skip
     """Print a table, or build the report of a profile.
@@ -33,6 +33,8 @@ def command(
     the package booktabs.
     """
     if list_tables or table_name:
+        if profile_name is not None and table_name in tables.TABLES and tables.TABLES[table_name].needs != "profile":
+            raise UserError(f"table {table_name!r} is not of one profile; leave out --profile")
         chosen = {key: value for key, value in (("status", status), ("section", section)) if value is not None}
         table = tables.listing() if list_tables else tables.build(table_name or "", network_name, profile_name, **chosen)
         write = writers.WRITERS[format_name or "text"]
@@ -45,5 +47,5 @@ def command(
             raise UserError(f"{option} goes with --table NAME; see `replicate report --list`")
     from replicate.report.page import build
 
-    profile = open_profile(profile_name)
+    profile = open_profile(profile_name or "demo")
     click.echo(f"Report: {build(profile).relative_to(profile.root)}")

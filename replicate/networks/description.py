@@ -2,15 +2,30 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, ValidationError, WrapValidator, model_validator
 
 from replicate.errors import UserError, unknown
-from replicate.files import parse, read_yaml
+from replicate.files import by_name, parse, read_yaml
 from replicate.settings import Strict
 
 FOLDER = Path(__file__).parent
+
+
+def said(allowed: str) -> WrapValidator:
+    """For a field of two types: one error, in these words, in place of one for each type."""
+
+    def validate(value: Any, of_either: Any) -> Any:
+        try:
+            return of_either(value)
+        except ValidationError:
+            raise ValueError(f"must be {allowed}") from None
+
+    return WrapValidator(validate)
+
+
+Width = Annotated[PositiveInt | Literal["classes"], said("a whole number above 0 or 'classes'")]
 
 
 class Gaussian(Strict):
@@ -34,7 +49,19 @@ class Uniform(Strict):
     uniform: Literal["fan_in"]
 
 
+def _which(init: Any) -> str:
+    """Which of the three, by the key that it alone has, so that errors are about that one only."""
+    for kind, key in (("Scheme", "scheme"), ("Uniform", "uniform")):
+        if key in init if isinstance(init, dict) else hasattr(init, key):
+            return kind
+    return "Gaussian"
+
+
 Init = Gaussian | Scheme | Uniform
+AnyInit = Annotated[
+    Annotated[Gaussian, Tag("Gaussian")] | Annotated[Scheme, Tag("Scheme")] | Annotated[Uniform, Tag("Uniform")],
+    Discriminator(_which),
+]
 
 
 class Layer(Strict):
@@ -45,12 +72,12 @@ class Conv(Layer):
     """`groups` 2 in a net of two towers means: reads the maps of its own tower only (Figure 2)."""
 
     kind: Literal["conv"]
-    out: PositiveInt | Literal["classes"]
+    out: Width
     kernel_size: PositiveInt
     stride: PositiveInt
     padding: Annotated[int, Field(ge=0)]
     groups: PositiveInt
-    init: Init
+    init: AnyInit
     bias: bool = True
 
 
@@ -62,16 +89,16 @@ class Local(Layer):
     kernel_size: PositiveInt
     stride: PositiveInt
     padding: Annotated[int, Field(ge=0)]
-    init: Init
+    init: AnyInit
 
 
 class Linear(Layer):
     """`groups` 2 in a net of two towers means: reads the units of its own tower only."""
 
     kind: Literal["linear"]
-    out: PositiveInt | Literal["classes"]
+    out: Width
     groups: PositiveInt = 1
-    init: Init
+    init: AnyInit
 
 
 class Activation(Layer):
@@ -81,8 +108,9 @@ class Activation(Layer):
 class LRN(Layer):
     """Local response normalisation: x·(k + α·S)^-β, S the sum or mean of squares over `size` neighbouring maps.
 
-    `scope` says whether the window stops at a tower's edge or runs across the whole layer. With `neighbours: space`
-    the window is `size`×`size` positions of one map instead (layer 2 of the 2012 code), and scope says nothing.
+    `scope` says whether the window stops at a tower's edge or runs across the whole layer, which is the same in a net of
+    one tower. With `neighbours: space` the window is `size`×`size` positions of one map instead (layer 2 of the 2012 code),
+    and scope says nothing.
     """
 
     kind: Literal["lrn"]
@@ -121,7 +149,7 @@ class Pool(Layer):
     @model_validator(mode="after")
     def _narrow(self) -> "Pool":
         if 2 * self.padding > self.kernel_size:
-            raise ValueError(f"{self.name}: padding {self.padding} is more than half of the window")
+            raise ValueError(f"padding {self.padding} is more than half of the window")
         return self
 
 
@@ -152,7 +180,7 @@ class Input(Strict):
     side: PositiveInt
     channels: Literal["RGB", "BGR", "grey"]
     scale: PositiveFloat
-    mean: Literal["image"] | list[float]
+    mean: Annotated[Literal["image"] | list[float], said("'image' or a list of numbers")]
     std: list[PositiveFloat] | None
 
     @property
@@ -221,6 +249,8 @@ class Network(Strict):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"layers: two are called {sorted(twice)[0]}")
+        if self.changes and not self.base:
+            raise ValueError("changes: of which network? Name it as base")
         self._fits()
         return self
 
@@ -236,7 +266,7 @@ class Network(Strict):
                 out = self.classes if layer.out == "classes" else layer.out
                 groups = 1 if isinstance(layer, Local) else layer.groups
                 if out % groups or (channels % groups and not flat):
-                    raise ValueError(f"layers: {layer.name}: {channels} -> {out} channels do not split into {groups}")
+                    raise ValueError(f"layers: {layer.name}: {channels} -> {out} channels do not split into {groups} groups")
                 channels, flat = out, isinstance(layer, Linear)
         learned = [layer for layer in self.layers if isinstance(layer, Weighted)]
         if [layer for layer in learned if layer.out == "classes"] != learned[-1:]:
@@ -265,8 +295,8 @@ def aliases() -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names():
         for alias in load(name).aliases:
-            if alias.name in found or alias.name in names():
-                raise UserError(f"networks/{name}.yaml: aliases: {alias.name!r} is the name of another network")
+            if alias.name in found:
+                raise UserError(f"networks/{name}.yaml: aliases: {alias.name!r} is another name of {found[alias.name]!r} already")
             found[alias.name] = name
     return found
 
@@ -276,8 +306,13 @@ def load(name: str) -> Network:
     """The network `name`, or the one that has this alias; an unknown name is an error with the nearest known one."""
     if name not in names() and name in aliases():
         return load(aliases()[name])
-    file = path(name)
-    network = parse(Network, read_yaml(file), f"networks/{file.name}")
+    file, known = path(name), names()
+    network = parse(Network, read_yaml(file), f"networks/{file.name}", by_name)
     if network.name != name:
         raise UserError(f"networks/{file.name}: name: is {network.name!r}, must be the file's")
+    taken = [alias.name for alias in network.aliases if alias.name in known]
+    if taken:
+        raise UserError(f"networks/{file.name}: aliases: {taken[0]!r} is the name of another network")
+    if network.base is not None and network.base not in known:
+        raise UserError(f"networks/{file.name}: base: {unknown('network', network.base, known)}")
     return network

@@ -99,7 +99,8 @@ def receptive_fields(network: Network) -> Table:
         note=(
             "The square of pixels that can change a unit, by kernel sizes, strides and paddings; the picture's pixels are "
             f"0 to {side - 1} along each side, so what lies beyond an edge is zeros (of a pooling window: nothing). Layers "
-            f"that see what the one before sees are left out; a fully connected layer sees everything (–). {_origin(network)}"
+            f"that see what the one before sees are left out; from the first fully connected layer or mean of whole maps on, "
+            f"every unit sees everything (–). {_origin(network)}"
         ),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from replicate.networks import Network, Row, count, load, names, totals
+from replicate.networks.description import aliases
 from replicate.report.table import Column, Table
 from replicate.report.table import Row as Cells
 
@@ -81,8 +82,8 @@ def _split(rows: list[Row], line: Callable[[str, str, list[Row]], Cells]) -> lis
 
 
 def shapes(network: Network) -> Table:
-    """Geometry of every layer that changes the shape."""
-    rows = [row for row in count(network) if row.kernel_size or row.learned]
+    """Geometry of every layer that has a kernel, learns or changes the shape."""
+    rows = [row for row in count(network) if row.kernel_size or row.learned or row.input != row.output]
     return Table(
         name="shapes",
         caption=f"Shapes in the network {network.name} on input of {network.input.side}×{network.input.side} pixels.",
@@ -162,8 +163,8 @@ def networks() -> Table:
 
 def _relation(network: Network) -> str:
     """The net that it is a change of, and its other names."""
-    names = [f"also called {alias.name}" for alias in network.aliases]
-    return "; ".join([f"changes {network.base}"] * bool(network.base) + names)
+    called = [f"also called {alias}" for alias, name in aliases().items() if name == network.name]
+    return "; ".join([f"changes {network.base}"] * bool(network.base) + called)
 
 
 def shape(value: tuple[int, ...]) -> str:

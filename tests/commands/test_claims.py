@@ -42,6 +42,9 @@ def test_claims_are_chosen_by_status_and_section(run):
         (("--table", "claims", "--status", "off"), "'paper is off'"),
         (("--table", "claims", "--section", "8"), "known: 1, 2, 3"),
         (("--table", "score", "--section", "3"), "goes with --table claims"),
+        (("--table", "folklore", "--profile", "nosuch"), "table 'folklore' is not of one profile; leave out --profile"),
+        (("--table", "params", "--profile", "demo"), "leave out --profile"),
+        (("--table", "score", "--profile", "imagenett"), "did you mean 'imagenet"),
         (("--section", "3"), "--section goes with --table NAME"),
     ],
 )
