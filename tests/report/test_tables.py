@@ -84,7 +84,8 @@ def test_few_classes_leave_top5_out(classes: int, clone: Path) -> None:
 
 
 def test_the_papers_errors_stand_beside_ours(profile: Profile) -> None:
-    printed = {(c.value["top1"], c.value["top5"]) for c in claims().values() if c.measure_name == "errors"}
+    of_one_net = [c for c in claims().values() if c.measure_name == "errors" and c.measure_arguments["network"] == "paper"]
+    printed = {(c.value["top1"], c.value["top5"]) for c in of_one_net}
     assert {(r["top1"], r["top5"]) for r in tables.build("errors").rows if r["what"] == "the paper"} == printed
 
 
