@@ -1,5 +1,6 @@
 """The command `replicate`. A command's module is imported when it is called, so that each starts fast."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -8,6 +9,8 @@ import click
 
 from replicate import __version__
 from replicate.errors import UserError, unknown
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, the largest file allowed
 
 COMMANDS = {
     "prepare": "Resize and crop the pictures, store them, compute the mean image (section 2).",
@@ -64,4 +67,9 @@ def main() -> None:
         cli.main(prog_name="replicate", standalone_mode=True)
     except UserError as error:
         click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        click.echo(f"Error: {error.strerror}: no file was left half written; make room and run the same command again", err=True)
         sys.exit(1)

@@ -65,7 +65,7 @@ def members(file: BinaryIO, where: str, start: int = 0, end: float = math.inf) -
     while True:
         block = _read(file, where, offset, BLOCK, end)
         if block == bytes(BLOCK):
-            return
+            return _nothing_follows(file, where, offset + BLOCK, end)
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             size = header.size if header.type in EXTENSIONS else int(extended.get("size", header.size))
@@ -101,6 +101,15 @@ def _read(file: BinaryIO, where: str, offset: int, size: int, end: float) -> byt
         at = offset + len(data)
         raise UserError(f"{where}: ends at byte {at:,} without the mark of its end; it is cut off, download it again")
     return data
+
+
+def _nothing_follows(file: BinaryIO, where: str, offset: float, end: float) -> None:
+    """An archive ends in zeros only: a header that was lost to zeros would otherwise hide all members behind it."""
+    file.seek(offset)
+    while offset < end and (data := file.read(min(2**20, int(min(end, 2**62) - offset)))):
+        if data.count(0) < len(data):
+            raise UserError(f"{where}: more follows the mark of its end at byte {offset - BLOCK:,}; it is damaged, download it again")
+        offset += len(data)
 
 
 def _padded(size: int) -> int:

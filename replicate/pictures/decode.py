@@ -6,6 +6,7 @@ the authors did is unknown); `read_header` tells it, so that it can be counted.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MAX_PIXELS = 178_956_970  # where Pillow refuses a picture as a decompression bo
 TOO_LARGE = f"too large: more than {MAX_PIXELS} pixels"
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no EPS or PDF, which run a program
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+STRAY = 8  # bytes between the last pixel and the mark of the end that some programs leave; nothing is missing then
 
 
 class BrokenPicture(Exception):
@@ -118,7 +120,9 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
         return simplejpeg.decode_jpeg(data, "RGB")
     except ValueError as error:
         message = str(error)
-    if "extraneous bytes before marker 0xd9" in message:  # junk after the last pixel: nothing is missing
+    if junk := re.search(r"(\d+) extraneous bytes before marker 0xd9", message):
+        if int(junk[1]) > STRAY:  # so much is left over where a flipped bit has shifted what follows
+            raise BrokenPicture("damaged")
         return simplejpeg.decode_jpeg(data, "RGB", strict=False)
     if "remature end" in message:  # libjpeg would fill the rest with grey
         raise BrokenPicture("truncated")

@@ -165,9 +165,10 @@ def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
     from replicate.pictures import shards
 
     pictures = sum(len(job.names) for job in jobs)
+    few = workers is None and pictures < FEW_PICTURES
     workers = min(workers or _cores(), len(jobs))
     with tqdm(total=pictures, desc="prepare", unit=" pictures", disable=None) as bar:
-        if workers == 1 or pictures < FEW_PICTURES:
+        if workers == 1 or few:
             for job in jobs:
                 yield shards.build(job, bar.update)
             return

@@ -39,7 +39,7 @@ class LeftOut(Strict):
 class Shard(Strict):
     """A shard, and what its pictures were before they became side×side×3 (counts)."""
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^(train|val)-[0-9]{5}\.npy$")]
     pictures: Annotated[int, Field(ge=0, le=SHARD_PICTURES)]
     sha256: Hash
     greyscale: int

@@ -131,6 +131,13 @@ def test_every_cut_is_noticed():
         refused(data[:end], "cut off|beyond the end")
 
 
+def test_a_header_lost_to_zeros_does_not_hide_the_rest():
+    whole = tar([("a", b"one"), ("b", b"two"), ("c", b"three")])
+    second = 2 * 512  # behind the first member's header and its one block
+    refused(whole[:second] + bytes(512) + whole[second + 512 :], "more follows the mark of its end")
+    refused(whole + whole, "more follows the mark of its end")
+
+
 def test_a_damaged_header_is_noticed():
     data = bytearray(tar(FILES))
     for member in list(tarfile.open(fileobj=io.BytesIO(bytes(data)))):

@@ -89,6 +89,31 @@ def test_cmyk_is_converted_as_pillow_does():
     assert np.abs(pixels - by_pillow(drawn(), 56, "bilinear")).mean() < 10  # not inverted
 
 
+def test_adobe_s_inverted_cmyk_and_ycck_have_the_colours_that_they_mean():
+    red = encode(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), quality=95)  # Pillow writes Adobe's mark, and inverted
+    assert b"Adobe" in red
+    assert np.abs(decode(red, 56, "bilinear").astype(int) - [255, 0, 0]).max() <= 3
+    at = red.index(b"Adobe") + 11  # the transform: 0 is CMYK, 2 is YCCK
+    ycck = encode(drawn().convert("CMYK"), quality=95)
+    ycck = ycck[: ycck.index(b"Adobe") + 11] + b"\x02" + ycck[ycck.index(b"Adobe") + 12 :]
+    assert red[at] == 0 and read_header(ycck).cmyk
+    theirs = by_pillow(Image.open(io.BytesIO(ycck)), 56, "bilinear")
+    assert np.abs(decode(ycck, 56, "bilinear").astype(int) - theirs).max() <= 1
+
+
+def test_a_progressive_jpeg_is_decoded_as_pillow_does():
+    data = encode(smooth(90, 70), progressive=True)
+    assert b"\xff\xc2" in data
+    theirs = by_pillow(Image.open(io.BytesIO(data)), 56, "bilinear")
+    assert np.abs(decode(data, 56, "bilinear").astype(int) - theirs).max() <= 1
+
+
+def test_a_flipped_bit_that_leaves_bytes_over_is_damage():
+    whole = encode(drawn())
+    with pytest.raises(BrokenPicture, match="damaged"):
+        decode(whole[:-2] + bytes(range(1, 100)) + whole[-2:], 56, "bilinear")
+
+
 def test_a_png_under_any_suffix_with_16_bits_or_a_palette():
     grey = np.linspace(0, 65535, 64 * 80).astype(np.uint16).reshape(64, 80)
     pixels = decode(encode(Image.fromarray(grey), "PNG"), 64, "bilinear")
