@@ -19,6 +19,9 @@ def assert_network(model: Any, network: str, input: tuple[int, int, int] | None 
     safetensors file, of which only kernels, groups and counts are seen. `input`: (channels, height, width), by default
     the network's own, then 3x224x224 and 3x227x227. `classes`: the network for so many classes instead of its own
     number. Raises replicate.errors.UserError if the model cannot be looked at.
+
+    What a model does in training counts, with the rescaling of dropout: nn.Dropout divides by 1-p in training, the
+    paper and the 2012 nets multiply by 1-p at test.
     """
     from replicate.modules.tell import words
     from replicate.modules.tell.ask import ask

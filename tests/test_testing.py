@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import nn
@@ -45,6 +46,19 @@ def test_one_constant_of_the_network_is_noticed():
     model = Net(network.model_copy(update={"layers": layers}), 10, network.input.side)
     with pytest.raises(AssertionError, match="lrn2: k 1 rather than 2"):
         assert_network(model, "demo")
+
+
+def test_noise_in_training_fails():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torchvision.models.alexnet()
+
+        def forward(self, x):
+            return self.net(x + torch.randn_like(x) if self.training else x)
+
+    with pytest.raises(AssertionError, match="in training than in evaluation: .*randn_like"):
+        assert_network(Noisy(), "torchvision")
 
 
 def test_classes_and_input_of_one_s_own():

@@ -26,9 +26,12 @@ def command(model: str, network: str | None, shape: str | None, classes: int | N
     arguments that makes one; or weights.safetensors. Importing a model runs its module, as a test runner does; a file
     of weights runs nothing, and shows kernels, groups and counts only.
 
-    The model is run once on the meta device, without values, and what it calls is compared: kernels, groups, stride,
-    zeros read, pooling, normalisation and its constants, order, dropout, counts. Layers that torch has no name for are
-    told by trying them. Two forms of the same function are no difference.
+    The model is run on the meta device, without values, in evaluation and in training, and what it calls is compared:
+    kernels, groups, stride, zeros read, pooling, normalisation and its constants, order, dropout, counts. Layers that
+    torch has no name for are told by trying them. Two forms of the same function are no difference.
+
+    Dropout counts with its rescaling: nn.Dropout, and so every ordinary PyTorch model, divides by 1-p in training, where
+    the paper and the 2012 nets multiply by 1-p at test, so it differs from them by that much.
 
     Without --network the nearest is named, with status 0; with it any difference ends with status 1. JSON has verdict,
     same, differences (layer, about, what, here, there, words), layers (here and there) and notes.

@@ -28,6 +28,13 @@ class Small(nn.Module):
 
 def needs(classes):
     return Small(classes)
+
+def ends():
+    raise SystemExit(0)
+
+class NoLayers(nn.Module):
+    def forward(self, x):
+        return x
 """
 
 
@@ -80,6 +87,8 @@ def test_a_file_of_weights(tmp_path):
     ("arguments", "said"),
     [
         (["mine:needs"], "give a function that needs no arguments"),
+        (["mine:ends"], "cannot be made: it ends the program"),
+        (["mine:NoLayers"], "no convolution and no linear layer"),
         (["mine:Smal"], "did you mean 'Small'"),
         (["yours:Small"], "ModuleNotFoundError"),
         (["mine:Small", "--network", "papper"], "did you mean 'paper'"),
@@ -101,6 +110,10 @@ def test_an_error_is_one_line(here):
     done = subprocess.run([sys.executable, "-m", "replicate", "check", "model", "mine:Smal"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("Error: unknown attribute of mine 'Smal'") and "Traceback" not in done.stderr
+
+
+def test_the_help_says_that_dropout_counts_with_its_rescaling():
+    assert "nn.Dropout, and so every ordinary PyTorch model, divides by 1-p" in " ".join(check("--help").stdout.split())
 
 
 def test_the_help_says_that_a_model_s_module_is_run():

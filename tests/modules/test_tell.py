@@ -184,6 +184,57 @@ def test_another_input_side_is_listed_unless_it_is_asked_for():
     assert not ask(model, "ungrouped", (3, 227, 227))[1][0].differences
 
 
+def test_an_input_side_that_is_asked_for_is_said_beside_the_network_s_own():
+    side = load("ungrouped").input.side + 35
+    look, (comparison,) = ask(build("ungrouped", side=side), "ungrouped", (3, side, side))
+    assert comparison.differences == []
+    said = f"ungrouped reads {load('ungrouped').input.side} pixels a side; its counts here are those for {side}"
+    assert said in " ".join(words.notes(look, comparison))
+    assert comparison.parameters == look.parameters
+
+
+def test_an_answer_that_is_only_a_part_counts_by_its_classes():
+    class Part(nn.Module):
+        def __init__(self, outputs, classes):
+            super().__init__()
+            self.net, self.classes = torchvision.models.alexnet(num_classes=outputs), classes
+
+        def forward(self, x):
+            return self.net(x)[:, : self.classes]
+
+    assert words.lines(ask(lambda: Part(1000, 7), "torchvision")[1][0]) == ["answer: 7 classes rather than 1,000"]
+    assert words.lines(ask(lambda: Part(12, 7), "torchvision", classes=12)[1][0]) == ["answer: 7 classes rather than 12"]
+    look, (comparison,) = ask(lambda: Part(1001, 1000), "torchvision")
+    assert words.lines(comparison) == ["fc8: 1,001 classes rather than 1,000"]
+    assert "its answer is 1,000 of the 1,001" in " ".join(words.notes(look, comparison))
+
+
+def test_channels_that_are_reversed_inside_are_a_difference_of_the_input():
+    class Reversed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torchvision.models.alexnet()
+
+        def forward(self, x):
+            return self.net(x[:, [2, 1, 0]])
+
+    look, (comparison,) = ask(Reversed, "torchvision")
+    assert words.lines(comparison) == ["input: the order of the channels is changed inside: 2 1 0"]
+    assert [words.about(d) for d in comparison.differences] == ["input"]
+
+
+def test_a_layer_that_the_network_lacks_is_said_with_its_constants():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torchvision.models.alexnet()
+
+        def forward(self, x):
+            return self.net.classifier(3 * self.net.features(x).flatten(1))
+
+    assert words.lines(ask(Scaled, "torchvision")[1][0]) == ["scale: scale, factor 3: not in torchvision"]
+
+
 def test_networks_that_a_model_cannot_tell_apart_are_all_named():
     _, found = ask(build("paper"))
     names = [c.network.name for c in found]
@@ -249,6 +300,8 @@ def test_two_towers_in_a_file_are_one_network():
 def test_weights_that_do_not_fit_one_another_are_said_to():
     look = look_at_shapes("w", {"a.weight": (8, 3, 5, 5), "b.weight": (7, 5, 3, 3), "c.weight": (10, 100)})
     assert sum("does not fit the outputs before it" in note for note in look.notes) == 2
+    lines = words.lines(compare(look, "caffe"))
+    assert any("groups unclear rather than" in line for line in lines) and not any("None" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.pkl"])

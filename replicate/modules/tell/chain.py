@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from replicate.modules.tell.behaviour import Replay
 from replicate.modules.tell.graph import Step, Steps, steps_of
-from replicate.modules.tell.seen import LEARNED, Layer, Shape
+from replicate.modules.tell.seen import LEARNED, Aside, Layer, Shape
 from replicate.modules.tell.trace import Tape, Untraceable
 
 
@@ -25,8 +25,10 @@ def layers_of(tape: Tape, real: Callable[[], Any], known: dict) -> list[Layer]:
     row = _Row(tape, steps, Replay(tape, real))
     while row.advance():
         pass
-    if row.numbers[tape.output].unique().numel() < prod(row.shape):
-        tape.notes.append("its answer is only a part of its last layer")
+    answers = row.numbers[tape.output].unique().numel()
+    if answers < prod(row.shape):
+        tape.notes.append(f"its answer is {answers:,} of the {prod(row.shape):,} that its last layer gives")
+        tape.asides.append(Aside("classes", answers))
     return row.layers
 
 
@@ -143,9 +145,11 @@ class _Row:
         if not fits:
             ways = ", ".join(dict.fromkeys(self._said(step) for step in wave))
             raise Untraceable(f"{ways} read neither all of what is before them nor equal parts of it")
-        for step in wave:
-            if first.kind != "linear":
-                self._planes(step, inner)
+        if first.kind != "linear":
+            orders = [self._planes(step, inner) for step in wave]
+            changed = [maps.tolist() for maps in orders if not torch.equal(maps, maps.sort().values)]
+            if changed and not any(layer.kind in LEARNED for layer in self.layers):  # later ones may have any order of maps
+                self.tape.asides.append(Aside("channels", " ".join(map(str, changed[0]))))
         out = sum(step.layer.output[0] for step in wave)
         shape = (out, *first.output[1:])
         start = 0

@@ -15,6 +15,7 @@ from replicate.modules.tell.look import Look
 from replicate.modules.tell.seen import (
     ACTIVATIONS,
     LEARNED,
+    NEVER,
     NORMS,
     OTHER_ACTIVATIONS,
     OTHER_DROPOUT,
@@ -33,8 +34,13 @@ FAMILIES = ((*ACTIVATIONS, *OTHER_ACTIVATIONS), NORMS, POOLS, ("conv", "local"),
 MISSING = dict.fromkeys(LEARNED, 12.0) | dict.fromkeys(POOLS, 5.0) | dict.fromkeys(NORMS, 3.0) | {"dropout": 1.5}
 STEP = {
     "kind": 3.0, "kernel_size": 3.0, "stride": 2.0, "groups": 2.0, "order": 1.5, "inputs": 0.5, "bias": 0.5, "side": 0.5,
-    "rescale": 0.2, "classes": 0.1,
+    "rescale": 0.2, "classes": 0.1, "channel order": 0.5, "training": 0.5,
 }  # fmt: skip
+ASIDES = {  # where a difference is said to be, and what it is called
+    "classes": ("answer", "classes"),
+    "channels": ("input", "channel order"),
+    "training": ("training", "training"),
+}
 OTHERWISE_MISSING, OTHERWISE_STEP = 2.0, 1.0
 
 
@@ -48,6 +54,7 @@ class Difference:
     here: Any
     there: Any
     step: float
+    of: Layer | None = None  # the model's layer, where the network has none
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +112,16 @@ def compare(look: Look, name: str, classes: int | None = None, side_is_asked: bo
     beside, notes = [], []
     if look.complete and side != network.input.side and not side_is_asked:
         beside.append(Difference("input", "input", "side", side, network.input.side, STEP["side"]))
+    if look.complete and side != network.input.side and side_is_asked:
+        counted = there[0].input[1]
+        notes.append(f"{network.name} reads {network.input.side} pixels a side; its counts here are those for {counted}")
     if look.input and look.input[0] != network.input.maps:
         beside.append(Difference("input", "input", "channels", look.input[0], network.input.maps, OTHERWISE_STEP))
+    theirs = {"classes": classes or network.classes, "channels": " ".join(map(str, range(network.input.maps)))}
+    for aside in look.asides:
+        layer, what = ASIDES[aside.what]
+        if aside.here != theirs.get(aside.what):
+            beside.append(Difference(layer, layer, what, aside.here, theirs.get(aside.what), STEP[what]))
     here = canonical(look.layers) if look.complete else look.layers
     rows = _in_order(_aligned(here, there), here, there)
     for row in rows:
@@ -150,8 +165,13 @@ def _aligned(here: list[Layer], there: list[Layer]) -> list[Row]:
     return rows[::-1]
 
 
+def _does_nothing(layer: Layer) -> bool:
+    return layer.settings.get("rescale") == NEVER
+
+
 def _alone(layer: Layer) -> float:
-    return MISSING.get(layer.kind, OTHERWISE_MISSING)
+    """The steps of a layer that one side lacks; few, and never a difference, for one that does nothing."""
+    return 0.1 if _does_nothing(layer) else MISSING.get(layer.kind, OTHERWISE_MISSING)
 
 
 def _comparable(here: Layer, there: Layer) -> bool:
@@ -179,6 +199,9 @@ def between(here: Layer, there: Layer) -> list[Difference]:
         if ours != theirs:
             differs("inputs", ours, theirs)
     if here.kind == there.kind:
+        if _does_nothing(here):
+            differs("rescale", here.settings["rescale"], there.settings["rescale"], _alone(there))
+            return found
         for key in dict.fromkeys([*there.settings, *here.settings]):
             ours, theirs = here.settings.get(key), there.settings.get(key)
             if key == "zeros" and ours is not None:
@@ -226,7 +249,8 @@ def _in_order(rows: list[Row], here: list[Layer], there: list[Layer]) -> list[Ro
         layer = row.here or row.there
         if row.there is None or row.here is None:
             ours, theirs = (layer.kind, None) if row.here else (None, layer.kind)
-            rows[i] = Row(row.here, row.there, [Difference(row.name, layer.kind, "layer", ours, theirs, _alone(layer))])
+            found = [Difference(row.name, layer.kind, "layer", ours, theirs, _alone(layer), row.here)]
+            rows[i] = Row(row.here, row.there, [] if _does_nothing(layer) else found)
     return rows
 
 

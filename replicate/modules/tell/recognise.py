@@ -1,12 +1,13 @@
 """Calls that are a layer by themselves: torch's functions, from which module or package they may be called."""
 
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 from torch import Tensor
 
-from replicate.modules.tell.seen import ACTIVATIONS, LEARNED, OTHER_ACTIVATIONS, OTHER_DROPOUT, Layer, Shape, zeros
+from replicate.modules.tell.seen import ACTIVATIONS, LEARNED, OTHER_ACTIVATIONS, OTHER_DROPOUT, Layer, Shape, side_by_side, zeros
 from replicate.modules.tell.trace import Call, Ref
 
 # The arguments of torch's functions in their order, with their defaults.
@@ -57,6 +58,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "group_norm": {"input": None, "num_groups": None, **SCALED},
     "instance_norm": {"input": None, "running_mean": None, "running_var": None, **SCALED},
     "prelu": {"input": None, "weight": None},
+    "hardtanh": {"input": None, "min_val": -1, "max_val": 1},
     "dropout": {"input": None, "p": 0.5, "training": True},
     "mean": {"input": None, "dim": None},
     "pad": {"input": None, "pad": None, "mode": "constant", "value": None},
@@ -75,6 +77,8 @@ def layer_of(call: Call, calls: list[Call], names: dict[int, str]) -> Layer | No
     name = call.module or next((names[id(t)].rpartition(".")[0] for t in call.tensors if id(t) in names), "") or call.name
     layer = Layer(call.name, name, calls[reads[0]].shape[1:], call.shape[1:])
     a = _bound(call)
+    if call.name == "hardtanh" and (a["min_val"], a["max_val"]) == (0, 6):
+        return replace(layer, kind="relu6")
     if call.name in PLAIN:
         weights, biases = (_numel((a or {}).get(key), calls) for key in SCALED)
         return replace(layer, weights=weights, biases=biases)
@@ -203,10 +207,24 @@ def _pool(layer: Layer, a: dict[str, Any]) -> Layer | None:
 
 def _adaptive(layer: Layer) -> Layer:
     if layer.input == layer.output:
-        return replace(layer, kind="identity", settings={"note": "adaptive pooling changes nothing at this size"})
+        return replace(layer, kind="identity", note="adaptive pooling changes nothing at this size")
     if layer.kind == "adaptive_avg_pool2d" and layer.output[1:] == (1, 1):
         return replace(layer, kind="global_pool")
-    return replace(layer, kind=layer.kind.removesuffix("2d"))
+    windows = [_even_windows(*sides) for sides in zip(layer.input[1:], layer.output[1:], strict=True)]
+    if len(windows) != 2 or windows[0] is None or windows[0] != windows[1]:
+        return replace(layer, kind=layer.kind.removesuffix("2d"))
+    kernel, stride = windows[0]
+    kind = layer.kind.removesuffix("2d").removeprefix("adaptive_")
+    note = f"adaptive pooling, on {side_by_side(layer.input[1:])} the same as windows of {kernel} every {stride}"
+    return replace(layer, kind=kind, settings=_windows(layer, (kernel,) * 2, (stride,) * 2, (0, 0), (kernel,) * 2), note=note)
+
+
+def _even_windows(side: int, outputs: int) -> tuple[int, int] | None:
+    """Size and stride of adaptive pooling's windows, from ⌊i·side/outputs⌋ to ⌈(i+1)·side/outputs⌉; None if they vary."""
+    starts = [i * side // outputs for i in range(outputs)]
+    sizes = {-(-(i + 1) * side // outputs) - start for i, start in enumerate(starts)}
+    strides = {b - a for a, b in pairwise(starts)}
+    return (sizes.pop(), strides.pop()) if len(sizes) == len(strides) == 1 else None
 
 
 def _pad(layer: Layer, a: dict[str, Any]) -> Layer | None:

@@ -21,6 +21,7 @@ OTHER_ACTIVATIONS = (
     "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "relu6", "hardtanh", "hardswish", "hardsigmoid",
     "softplus", "softsign", "softshrink", "hardshrink", "tanhshrink", "logsigmoid", "abs",
 )  # fmt: skip
+NEVER = "never at work"  # dropout that is called, and in training too does nothing
 OTHER_DROPOUT = ("alpha_dropout", "feature_alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d")
 
 
@@ -41,6 +42,7 @@ class Layer:
     biases: int = 0
     rounding: str | None = None
     is_last: bool = False  # a description's layer that gives the classes
+    note: str = ""  # what is to be said of it that is no difference
     moved: str = ""  # where it stood before `canonical` put it elsewhere without changing the function
 
     @property
@@ -50,6 +52,16 @@ class Layer:
     @property
     def units(self) -> int:
         return prod(self.input)
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What of a model outside its layers is held against a network. `what`: `channels` (`here`: their order inside),
+    `classes` (how many it answers, of more that its last layer gives), `training` (what it does otherwise then, in words).
+    """
+
+    what: str
+    here: Any
 
 
 def zeros(side: int, kernel_size: int, stride: int, padding: int, output: int) -> tuple[int, int]:

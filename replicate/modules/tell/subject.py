@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from replicate.modules.tell.seen import side_by_side
 from replicate.modules.tell.trace import Shape, Stay, Tape, Untraceable, record, tensors_of
 
 SIDES = (224, 227)  # tried in this order where no input is given
+SCRIPTED = "is compiled by torch.jit, and what scripted or traced modules call is not followed; give the module before torch.jit"
 
 
 class Subject:
@@ -53,27 +55,45 @@ class Subject:
                     model = self._model(device)
                 except UserError:
                     raise
+                except SystemExit as error:
+                    raise UserError(f"{self.name}: cannot be made: it ends the program (exit status {error.code})") from None
                 except Exception as error:  # whatever a model of others does
                     if device == "cpu":
                         raise UserError(f"{self.name}: cannot be made: {first_line(error)}") from None
+                    if _is_of_jit(error):
+                        raise UserError(f"{self.name}: {SCRIPTED}") from None
                     self.notes.append(f"cannot be made on the meta device ({first_line(error)}); made on the CPU")
                     break
+                self._check(model)
                 try:
                     tape = record(model, shape, device, training=False)
                 except Untraceable as error:
                     raise UserError(f"{self.name}: cannot be traced: {error}{self._hint(model)}") from None
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     failed[side_by_side(shape)] = first_line(error)
+                    expected = _input(model, shapes[0])
                     self._meta = self._real = None  # layers that take their sizes from their input may have taken these
                 else:
                     self.device = device
                     return tape, shape
         said = "; ".join(f"at {where}: {words}" for where, words in failed.items())
-        raise UserError(f"{self.name}: does not run ({said}); give the input it expects with --input CxHxW{self._hint(model)}")
+        hint = f"give the input it expects with --input {expected}{self._hint(model)}"
+        raise UserError(f"{self.name}: does not run ({said}); {hint}")
 
     def trained(self, shape: Shape) -> Tape:
         """What the model calls in training, on the device where `run` found it to run. Raises what the model raises."""
         return record(self._model(self.device), shape, self.device, training=True)
+
+    def _check(self, model: Callable) -> None:
+        """UserError for a module that cannot be followed, or not be called with pictures alone."""
+        if isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+            raise UserError(f"{self.name}: {SCRIPTED}")
+        takes = _parameters(model.forward) if isinstance(model, nn.Module) else None
+        if takes is not None and not _takes(model.forward, 1):
+            raise UserError(
+                f"{self.name}: its forward takes {', '.join(takes) or 'nothing'}, and is called with pictures only; "
+                "give a module whose forward takes pictures alone and fills in the rest"
+            )
 
     def _hint(self, model: Callable) -> str:
         is_function = model is self._given and not isinstance(model, nn.Module)
@@ -146,6 +166,25 @@ def _takes(model: Callable, count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _parameters(function: Callable) -> list[str] | None:
+    """The names of a function's parameters; None where Python does not know them."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_of_jit(error: Exception) -> bool:
+    return any("torch/jit/" in Path(frame.filename).as_posix() for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _input(model: Callable, shape: Shape) -> str:
+    """How to write the input that a module may expect: with the channels of its first convolution, if `shape` has others."""
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)] if isinstance(model, nn.Module) else []
+    channels = convolutions[0].in_channels if convolutions else 0  # 0: not known yet
+    return side_by_side((channels, *shape[1:])).replace("×", "x") if channels not in (0, shape[0]) else "CxHxW"
 
 
 def _copy(module: nn.Module, device: str | None = None) -> nn.Module:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from replicate.modules.layers import Local2d
+from replicate.modules.tell.seen import Aside
 
 Shape = tuple[int, ...]
 
@@ -122,6 +123,7 @@ class Tape(Stay):
         self.calls: list[Call] = []
         self.output = 0
         self.notes: list[str] = []
+        self.asides: list[Aside] = []
         self.path: list[str] = []
         self.told: list[tuple] = []
         self.own: dict[str, Tensor] = {}  # the model's parameters, buffers and other tensors
@@ -227,8 +229,9 @@ def record(model: Callable, shape: Shape, device: str, training: bool) -> Tape:
     """Calls `model` once on (batch, *shape) and returns what it called; an nn.Module must be one that may be altered."""
     modules = dict(model.named_modules()) if isinstance(model, nn.Module) else {}
     dtype = next((t.dtype for t in tensors_of(model).values() if t.is_floating_point()), torch.get_default_dtype())
+    if modules:
+        model.train(training)  # its own, which may leave layers as they are
     for module in modules.values():
-        module.training = training
         if isinstance(module, nn.DataParallel):
             module.device_ids = []  # runs its module where it is
     with torch.device(device), torch.no_grad():

@@ -5,11 +5,11 @@ from typing import Any
 
 from replicate.modules.tell.compare import Comparison, Difference, Row
 from replicate.modules.tell.look import Look
-from replicate.modules.tell.seen import LEARNED, NORMS, Layer, side_by_side
+from replicate.modules.tell.phrases import inside, layer_words, value_words
+from replicate.modules.tell.seen import LEARNED, NEVER, NORMS, Layer, side_by_side
 
 UNSEEN = "Initial weights, learning rates and the mean taken from pixels do not show in a model."
 FILE_ONLY = "A file of weights shows kernels, groups and counts only: no strides, pooling, activations, LRN or dropout."
-RESCALE = {"test": "times 1-p at test", "train": "divided by 1-p in training"}
 USUAL = {
     "part": "all of them",
     "weights": "as they are stored",
@@ -22,57 +22,26 @@ LABELS = {
 }  # fmt: skip
 
 
-def layer_words(layer: Layer) -> str:
-    """`conv 96 of 11×11, stride 4, zeros 0+3`: kind and settings of one layer."""
-    s = layer.settings
-    match layer.kind:
-        case "conv" | "local":
-            said = [f"{layer.kind} {layer.output[0]} of {_size(s['kernel_size'])}"]
-            said += [f"{key} {_value(key, s[key])}" for key in ("stride", "zeros") if s.get(key) not in (None, (0, 0))]
-            said += _groups(s)
-        case "linear":
-            said = [f"linear {layer.output[0]}", *_groups(s)]
-        case "max_pool" | "avg_pool":
-            said = [f"{layer.kind} {_size(s['kernel_size'])}, stride {s['stride']}"]
-            said += [f"zeros {_value('zeros', s['zeros'])}"] if s["zeros"] != (0, 0) else []
-        case "lrn":
-            constants = ", ".join(f"{sign} {_value('', s[key])}" for sign, key in (("β", "beta"), ("k", "k")))
-            said = [f"lrn n {s['size']}, α {_value('', s['alpha'])} on the sum, {constants}"]
-            if s["neighbours"] == "space":
-                said.append("in space")
-            else:
-                said.append(_inside(s["towers"]))
-        case "dropout":
-            said = [f"dropout {_value('', s['p'])}", RESCALE.get(s["rescale"], s["rescale"])]
-        case "unrecognised":
-            said = [f"unrecognised: {s['calls']}"]
-        case _:
-            said = [layer.kind]
-    said += ["no bias"] if s.get("bias") is False else []
-    said += [
-        f"{key} {_value(key, s[key])}"
-        for key in ("dilation", "slope", "factor", "shift", "divides", "part", "pad", "weights")
-        if key in s
-    ]
-    if layer.kind.startswith("adaptive"):
-        said.append(f"to {side_by_side(layer.output[1:])}")
-    return ", ".join(said)
-
-
 def words(difference: Difference, network: str) -> str:
     """`stride 2 rather than 4`: one difference, from the model to the network."""
     here, there = (
-        _value(difference.what, USUAL.get(difference.what) if v is None else v) for v in (difference.here, difference.there)
+        value_words(difference.what, USUAL.get(difference.what) if v is None else v) for v in (difference.here, difference.there)
     )
     match difference.what:
         case "layer":
-            return f"missing: {there}" if difference.here is None else f"{here}: not in {network}"
+            return f"{layer_words(difference.of)}: not in {network}" if difference.of else f"missing: {there}"
+        case "training":
+            return here
+        case "channel order":
+            return f"the order of the channels is changed inside: {here}"
+        case "rescale" if difference.here == NEVER:
+            return "dropout never at work"
         case "order":
             return f"stands {here}, in {network} {there}"
         case "kind":
             return f"{here} in place of {there}"
         case "towers":
-            return f"window {_inside(difference.here)} rather than {_inside(difference.there)}"
+            return f"window {inside(difference.here)} rather than {inside(difference.there)}"
         case "bias":
             return "without a bias" if not difference.here else "with a bias"
         case "out":
@@ -85,10 +54,11 @@ def words(difference: Difference, network: str) -> str:
 
 
 def about(difference: Difference) -> str:
-    """What a difference is one of: `classes`, `input`, `normalisation`, `weights`, `dropout`, `other`."""
-    if difference.what in ("classes", "side", "channels"):
+    """What a difference is one of: `classes`, `input`, `normalisation`, `weights`, `dropout`, `training`, `other`."""
+    if difference.what in ("classes", "side", "channels", "channel order"):
         return "classes" if difference.what == "classes" else "input"
-    kinds = {**dict.fromkeys(LEARNED, "weights"), **dict.fromkeys(NORMS, "normalisation"), "dropout": "dropout"}
+    kinds = {**dict.fromkeys(LEARNED, "weights"), **dict.fromkeys(NORMS, "normalisation")}
+    kinds |= {kind: kind for kind in ("dropout", "training")}
     return kinds.get(difference.kind, "other")
 
 
@@ -124,11 +94,14 @@ def notes(look: Look, comparison: Comparison) -> list[str]:
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """The table's rows: what differs in the input first, then layer by layer."""
     name = comparison.network.name
-    found = [_cells(d.layer, _value(d.what, d.here), None, _value(d.what, d.there), words(d, name)) for d in comparison.beside]
+    found = []
+    for d in comparison.beside:
+        here, there = ("–" if d.there is None else value_words(d.what, value) for value in (d.here, d.there))
+        found.append(_cells(d.layer, here, None, there, words(d, name)))
     for row in comparison.rows:
         here, there = (layer_words(layer) if layer else "–" for layer in (row.here, row.there))
         count = row.here.parameters or None if row.here else None
-        said = [words(d, name) for d in row.differences]
+        said = [f"not in {name}" if d.of else words(d, name) for d in row.differences]  # what it is stands beside
         if row.here and row.there and row.here.parameters != row.there.parameters:
             said.append(f"{row.here.parameters:,} parameters rather than {row.there.parameters:,}")
         found.append(_cells(row.name, here, count, "same" if here == there and not said else there, "; ".join(said)))
@@ -190,32 +163,3 @@ def _points(comparison: Comparison) -> str:
         kinds[about(difference)] = kinds.get(about(difference), 0) + 1
     n = len(comparison.differences)
     return f"{n} point{'s' * (n > 1)} ({', '.join(f'{count} of {kind}' for kind, count in kinds.items())})"
-
-
-def _groups(settings: dict[str, Any]) -> list[str]:
-    groups = settings.get("groups", 1)
-    return [] if groups == 1 else ["groups unclear"] if groups is None else [f"{groups} groups"]
-
-
-def _inside(towers: Any) -> str:
-    return "across all maps" if towers == 1 else f"inside each of {towers} towers"
-
-
-def _size(kernel: Any) -> str:
-    return f"{kernel}×{kernel}" if isinstance(kernel, int) else side_by_side(kernel) if isinstance(kernel, tuple) else str(kernel)
-
-
-def _value(what: str, value: Any) -> str:
-    if what == "zeros" and isinstance(value, tuple):
-        return "+".join(side_by_side(v) if isinstance(v, tuple) else str(v) for v in value)
-    if what == "rescale":
-        return RESCALE.get(value, str(value))
-    if what == "neighbours":
-        return {"maps": "neighbouring maps", "space": "positions of one map"}.get(value, str(value))
-    if what == "kernel_size":
-        return _size(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return " ".join(f"{v:g}" for v in value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
