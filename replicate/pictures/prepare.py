@@ -55,12 +55,12 @@ def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
     settings = profile.settings
     side, filter = settings.pictures.side, settings.pictures.filter
     built_from = _built_from(profile, listing)
-    made_from = files.identity([built_from, settings.method])
-    method = profile.state / "prepare" / f"{profile.name}.method"  # not in the manifest: equal pictures, equal bytes
+    made_from = files.identity([built_from, settings.method, _seen(listing)])
+    known = profile.state / "prepare" / f"{profile.name}.made-from"  # not in the manifest: equal pictures, equal bytes
     if unfinished.read(profile.store, made_from):  # killed when all but this was done
-        _finish(profile, method)
-    same_method = method.is_file() and method.read_text() == str(settings.method)
-    old = _manifest(profile.store, built_from) if same_method else None
+        _finish(profile, known, made_from)
+    unchanged = known.is_file() and known.read_text() == made_from
+    old = _manifest(profile.store, built_from) if unchanged else None
     whole = old and not old.train.left_out and not old.val.left_out
     if whole and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
         return sound
@@ -105,15 +105,21 @@ def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
     )
     files.write_json(new / "manifest.json", manifest.model_dump())
     folders.swap(new, profile.store)
-    _finish(profile, method)
+    _finish(profile, known, made_from)
     return store.open_store(profile.store)
 
 
-def _finish(profile: Profile, method: Path) -> None:
+def _finish(profile: Profile, known: Path, made_from: str) -> None:
     """What is left to do when the new store is in its place."""
     folders.remove(folders.old(profile.store))
-    files.write_text(method, str(profile.settings.method))
+    files.write_text(known, made_from)
     (profile.store / unfinished.PROGRESS).unlink()
+
+
+def _seen(listing: Listing) -> list[tuple[str, int]]:
+    """When each file of the source was last written: one that was replaced by another of equal name and size is noticed."""
+    found = {listing.place(name).file for split in SPLITS for name, _, _ in listing.pictures[split]}
+    return [(file, path.stat().st_mtime_ns if (path := listing.folder / file).exists() else 0) for file in sorted(found)]
 
 
 def _built_from(profile: Profile, listing: Listing) -> str:

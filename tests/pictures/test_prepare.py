@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -323,3 +324,18 @@ def test_another_method_decodes_everything_again(drawn, monkeypatch):
     prepare(drawn, workers=1)
     assert len(decoded) == 60
     assert contents(drawn.store) == before
+
+
+def test_a_picture_replaced_by_one_of_equal_name_and_size_is_noticed(mine):
+    ours = mine()
+    folder = ours.source / "train"
+    path = sorted(folder.glob("*/*"))[0].with_name("swapped.bmp")
+    Image.new("RGB", (50, 50), "red").save(path)
+    prepare(ours, workers=1)
+    size, name = path.stat().st_size, path.relative_to(ours.source).as_posix()
+    Image.new("RGB", (50, 50), "green").save(path)
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10**9))  # not within the clock's step
+    assert path.stat().st_size == size
+    prepare(ours, workers=1)
+    split = open_store(ours.store).train
+    assert split.take([split.names.index(name)])[0, 0, 0].tolist() == [0, 128, 0]
