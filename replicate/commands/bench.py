@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from replicate.commands.options import open_profile
+from replicate.commands.options import command_line, open_profile
 
 
 @click.group()
@@ -62,8 +62,6 @@ def augmentation() -> None:
     the machine at hand, which needs a GPU: batches and network as in the profile imagenet, on random pictures. The record
     decides the claim augmentation-free.
     """
-    from replicate.commands.options import command_line, open_profile
-
     profile = open_profile("imagenet")
     from replicate.measure.augmentation import RECORD, time_augmentation
 

@@ -24,7 +24,7 @@ from replicate.errors import UserError
 from replicate.modules import build, initialise
 from replicate.modules.cpu import prepare_cpu
 from replicate.pictures.crops import Reading
-from replicate.pictures.decode import decode, read_header
+from replicate.pictures.decode import BrokenPicture, decode, read_header
 from replicate.pictures.listing import SUFFIXES
 from replicate.pictures.sums import moments, sum_of_pictures
 from replicate.randomness import generator
@@ -32,7 +32,6 @@ from replicate.settings import Pictures, Profile, Settings
 from replicate.training.update import PaperSGD
 
 Decoder = Callable[[bytes], np.ndarray]
-
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,8 @@ def _by_torchvision(standard: transforms.Compose, data: bytes) -> np.ndarray:
 
 
 def _photographs(path: Path, most: int) -> list[bytes]:
-    """Up to `most` JPEGs of a folder or a tar, in order of name; no greyscale or CMYK ones, which other ways read otherwise."""
+    """Up to `most` JPEGs of a folder or a tar, in order of name; no greyscale or CMYK ones, which other ways read otherwise,
+    and none that cannot be read."""
     if path.is_dir():
         files = (file.read_bytes() for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES)
     else:
@@ -87,7 +87,11 @@ def _photographs(path: Path, most: int) -> list[bytes]:
             raise UserError(f"{path}: neither a folder nor a tar of pictures ({error})") from None
 
     def colour(data: bytes) -> bool:
-        header = read_header(data)
+        try:
+            header = read_header(data)
+            decode(data, 16, "bilinear")
+        except BrokenPicture:
+            return False
         return header.jpeg and not header.grey and not header.cmyk
 
     found = list(islice(filter(colour, files), most))

@@ -64,12 +64,15 @@ class Reading:
     def cut(self, pictures, rows, columns, mirrored, crop: int, shift=None) -> np.ndarray:
         """(n, side, side, 3) uint8 -> (n, crop, crop, 3) float32: the crop at (rows, columns), mirrored where said.
 
-        `shift` (n, 3): RGB grey levels added to every pixel of a picture.
+        `shift` (n, 3): RGB grey levels added to every pixel of a picture. ValueError for a crop that leaves its picture.
         """
-        n = len(pictures)
+        n, side = len(pictures), pictures.shape[1]
+        rows, columns = np.asarray(rows), np.asarray(columns)
+        if n and not (0 <= min(rows.min(), columns.min()) and max(rows.max(), columns.max()) + crop <= side):
+            raise ValueError(f"a crop of {crop} pixels lies outside its picture of {side}")
         out = np.empty((n, crop, crop, 3), np.float32)
         shift = np.zeros((n, 3), np.float32) if shift is None else shift.astype(np.float32)
-        _cut(pictures, np.asarray(rows), np.asarray(columns), np.asarray(mirrored), self.mean, shift, self.scale, self.order, out)
+        _cut(pictures, rows, columns, np.asarray(mirrored), self.mean, shift, self.scale, self.order, out)
         return out
 
     def centre(self, pictures: np.ndarray, crop: int) -> np.ndarray:

@@ -16,6 +16,7 @@ def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
     manifest = read_manifest(folder)
     hashes = {"mean.npy": manifest.mean_sha256}
     sizes = {"mean.npy": HEADER_BYTES + manifest.side**2 * 12}
+    lines = {f"{name}.csv": manifest.split(name).pictures + 1 for name in ("train", "val")}
     for name in ("train", "val"):
         split = manifest.split(name)
         hashes |= {f"{name}.csv": split.list_sha256} | {shard.file: shard.sha256 for shard in split.shards}
@@ -29,6 +30,8 @@ def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
             faults.append(f"{path}: {path.stat().st_size} bytes instead of {sizes[file]}")
         elif full and files.sha256(path) != hashes[file]:
             faults.append(f"{path}: altered")
+        elif file in lines and (found := path.read_bytes().count(b"\n")) != lines[file]:
+            faults.append(f"{path}: {found} lines instead of {lines[file]}")
     return len(hashes), faults
 
 

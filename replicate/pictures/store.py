@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Annotated, Literal
 
 import numpy as np
@@ -222,7 +223,7 @@ def _check_hash(path: Path, sha256: str) -> None:
 def load_array(path: Path, mapped: bool = False) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (ValueError, EOFError):
+    except (ValueError, EOFError, SyntaxError, TokenError):  # a header that is none raises what Python's reader of it does
         raise damaged(path, "is altered") from None
     return array
 

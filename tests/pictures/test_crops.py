@@ -48,3 +48,10 @@ def test_ten_views_are_corners_centre_and_their_reflections():
     assert {v[:2] for v in views} == {(0, 0), (0, 6), (3, 3), (6, 0), (6, 6)}
     assert sum(mirrored for *_, mirrored in views) == 5
     assert len(set(views)) == claims()["ten-views"].value
+
+
+@pytest.mark.parametrize(("row", "column"), [(-1, 0), (0, 9), (9, 0)])
+def test_a_crop_outside_its_picture_is_refused(row, column):
+    reading = Reading.of(load("demo").input, np.zeros((40, 40, 3), np.float32))
+    with pytest.raises(ValueError, match="outside its picture"):
+        reading.cut(np.zeros((1, 40, 40, 3), np.uint8), [row], [column], [False], 32)

@@ -42,6 +42,16 @@ def test_verify_finds_an_altered_list(small_profile):
     with open(small_profile.store / "train.csv", "a") as file:
         file.write("one more\n")
     assert "train.csv: altered" in run("verify", "--full").output
+    assert "train.csv: " in run("verify").output and "lines instead of" in run("verify").output
+
+
+def test_a_shard_whose_header_is_none_is_one_line(small_profile):
+    shard = small_profile.store / "train-00000.npy"
+    whole = bytearray(shard.read_bytes())
+    whole[10:60] = b"(" * 50
+    shard.write_bytes(whole)
+    done = run("show", "--index", "0", "--save", "x.png")
+    assert "train-00000.npy is altered" in str(done.exception)
 
 
 def test_show_writes_the_picture(small_profile, tmp_path):
