@@ -5,8 +5,8 @@ import yaml
 
 from replicate.errors import UserError
 from replicate.files import parse
-from replicate.networks import Network, count, description, load, names
-from replicate.networks.description import FOLDER, AnyLayer, aliases
+from replicate.networks import Network, count, load, names
+from replicate.networks.description import FOLDER, AnyLayer
 from replicate.networks.normalisation import normalise
 from replicate.report import tables
 
@@ -35,18 +35,6 @@ def test_an_ablation_keeps_the_order_of_layers(name):
     network, base = load(name), load(load(name).base)
     kept = [layer.name for layer in network.layers if layer.name in {b.name for b in base.layers}]
     assert kept == [layer.name for layer in base.layers if layer.name in kept]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder of networks with `paper` only."""
-    (tmp_path / "paper.yaml").write_text((FOLDER / "paper.yaml").read_text())
-    monkeypatch.setattr(description, "FOLDER", tmp_path)
-    for cached in (load, aliases):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (load, aliases):
-        cached.cache_clear()
 
 
 def refused(folder, name, data) -> str:

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from replicate.errors import UserError
-from replicate.networks import count, description, load, names
+from replicate.networks import count, load, names
 from replicate.networks.description import Weighted, aliases
 
 KNOWN = {
@@ -27,18 +27,6 @@ def essence(name: str) -> dict:
     """What a description says of the net itself, whatever its layers are called."""
     said = load(name).model_dump(exclude=ABOUT)
     return said | {"layers": [{key: value for key, value in layer.items() if key != "name"} for layer in said["layers"]]}
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder of networks with `paper` only."""
-    (tmp_path / "paper.yaml").write_text(description.path("paper").read_text())
-    monkeypatch.setattr(description, "FOLDER", tmp_path)
-    for cached in (load, aliases):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (load, aliases):
-        cached.cache_clear()
 
 
 @pytest.mark.parametrize("name", " ".join(KNOWN.values()).split())
