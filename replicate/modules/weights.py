@@ -13,6 +13,8 @@ from replicate.errors import UserError
 from replicate.files import atomic
 from replicate.modules.build import Net
 
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")  # suffixes of files that can run a program when they are opened
+
 
 def save(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> None:
     """Writes atomically. `header` is anything that JSON can hold."""
@@ -31,7 +33,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def read_any(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors of any safetensors file, and its header if this suite wrote it, else {}. Pickles (.pt, .pth) are refused:
     opening one can run a program."""
-    if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
+    if path.suffix in PICKLES:
         raise UserError(f"{path}: may be a pickle, which can run a program when opened; convert it with safetensors.torch.save_file")
     tensors, header = _open(path, "give a file that safetensors wrote")
     return tensors, header if isinstance(header, dict) else {}
@@ -66,7 +68,7 @@ def adopt(net: Net, tensors: dict[str, torch.Tensor], where: Path) -> None:
     """As `load_into` for weights of other programs, whose layers have other names: those of one kind go in order of name."""
     own = net.state_dict()
     if own.keys() != tensors.keys():
-        ours, theirs = _by_kind(own, list(own)), _by_kind(tensors, sorted(tensors, key=_natural))
+        ours, theirs = _by_kind(own, list(own)), _by_kind(tensors, sorted(tensors, key=natural))
         renamed = {}
         for kind in ours.keys() | theirs.keys():
             mine, others = ours.get(kind, []), theirs.get(kind, [])
@@ -79,7 +81,7 @@ def adopt(net: Net, tensors: dict[str, torch.Tensor], where: Path) -> None:
 
 def classes(tensors: dict[str, torch.Tensor], where: Path) -> int:
     """How many classes the weights know: the outputs of the last layer, which is the linear one that comes last by name."""
-    linear = [name for name in sorted(tensors, key=_natural) if name.endswith(".weight") and tensors[name].ndim in (2, 4)]
+    linear = [name for name in sorted(tensors, key=natural) if name.endswith(".weight") and tensors[name].ndim in (2, 4)]
     if not linear:
         raise UserError(f"{where}: no layer with weights in it")
     last = [name for name in linear if tensors[name].ndim == 2][-1:] or linear[-1:]
@@ -103,6 +105,6 @@ def _parts(layer: str, tensors: dict[str, torch.Tensor]) -> list[str]:
     return [name.removeprefix(f"{layer}.") for name in tensors if name.rpartition(".")[0] == layer]
 
 
-def _natural(name: str) -> list:
-    """Sorts features.10 after features.2."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """The key by which names of tensors sort as people count: features.2 before features.10."""
+    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in re.findall(r"[A-Za-z]+|\d+", name)]

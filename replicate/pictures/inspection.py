@@ -8,31 +8,26 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures.store import HEADER_BYTES, Store, read_manifest
+from replicate.pictures.store import Store, expected, read_manifest
 
 
 def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
     """(number of files, one line for each that is missing, short or, with `full`, altered) of the store in `folder`."""
     manifest = read_manifest(folder)
-    hashes = {"mean.npy": manifest.mean_sha256}
-    sizes = {"mean.npy": HEADER_BYTES + manifest.side**2 * 12}
+    files_of = expected(manifest)
     lines = {f"{name}.csv": manifest.split(name).pictures + 1 for name in ("train", "val")}
-    for name in ("train", "val"):
-        split = manifest.split(name)
-        hashes |= {f"{name}.csv": split.list_sha256} | {shard.file: shard.sha256 for shard in split.shards}
-        sizes |= {shard.file: HEADER_BYTES + shard.pictures * manifest.side**2 * 3 for shard in split.shards}
     faults = []
-    for file in tqdm(sorted(hashes), unit=" files", leave=False, disable=None if full else True):
+    for file, (size, sha256) in tqdm(sorted(files_of.items()), unit=" files", leave=False, disable=None if full else True):
         path = folder / file
         if not path.is_file():
             faults.append(f"{path}: missing")
-        elif file in sizes and path.stat().st_size != sizes[file]:
-            faults.append(f"{path}: {path.stat().st_size} bytes instead of {sizes[file]}")
-        elif full and files.sha256(path) != hashes[file]:
+        elif size is not None and path.stat().st_size != size:
+            faults.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
+        elif full and files.sha256(path) != sha256:
             faults.append(f"{path}: altered")
         elif file in lines and (found := path.read_bytes().count(b"\n")) != lines[file]:
             faults.append(f"{path}: {found} lines instead of {lines[file]}")
-    return len(hashes), faults
+    return len(files_of), faults
 
 
 def describe(store: Store) -> list[tuple[str, str]]:

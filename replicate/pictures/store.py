@@ -173,12 +173,12 @@ def open_store(folder: Path) -> Store:
     UserError that names the file that is missing, short or not ours, and says how to rebuild it.
     """
     manifest = read_manifest(folder)
-    for split in ("train", "val"):
-        if not (folder / f"{split}.csv").is_file():
-            raise damaged(folder / f"{split}.csv", "is missing")
-        for shard in manifest.split(split).shards:
-            _check_size(folder / shard.file, HEADER_BYTES + shard.pictures * manifest.side**2 * 3)
-    _check_size(folder / "mean.npy", HEADER_BYTES + manifest.side**2 * 12)
+    for file, (size, _) in expected(manifest).items():
+        path = folder / file
+        if not path.is_file():
+            raise damaged(path, "is missing")
+        if size is not None and path.stat().st_size != size:
+            raise damaged(path, f"has {path.stat().st_size} bytes instead of {size}")
     _allow_open_files(len(manifest.train.shards) + len(manifest.val.shards))
     return Store(folder, manifest)
 
@@ -190,34 +190,30 @@ def read_manifest(folder: Path) -> Manifest:
     return files.parse(Manifest, files.read_json(path), str(path))
 
 
+def expected(manifest: Manifest, splits: tuple[str, ...] = ("train", "val")) -> dict[str, tuple[int | None, str]]:
+    """File → (bytes, SHA-256) of these splits and of the mean; the manifest does not say how long the lists are."""
+    found: dict[str, tuple[int | None, str]] = {}
+    for name in splits:
+        split = manifest.split(name)
+        found[f"{name}.csv"] = None, split.list_sha256
+        found |= {s.file: (HEADER_BYTES + s.pictures * manifest.side**2 * 3, s.sha256) for s in split.shards}
+    return found | {"mean.npy": (HEADER_BYTES + manifest.side**2 * 12, manifest.mean_sha256)}
+
+
 def verify(store: Store, splits: tuple[str, ...] = ("train", "val")) -> None:
     """Reads every file of these splits, and the mean, and compares hashes; UserError names the first altered one."""
-    for split in splits:
-        manifest = store.manifest.split(split)
-        _check_hash(store.folder / f"{split}.csv", manifest.list_sha256)
-        for shard in manifest.shards:
-            _check_hash(store.folder / shard.file, shard.sha256)
-    _check_hash(store.folder / "mean.npy", store.manifest.mean_sha256)
+    for file, (_, sha256) in expected(store.manifest, splits).items():
+        path = store.folder / file
+        if not path.is_file():
+            raise damaged(path, "is missing")
+        if files.sha256(path) != sha256:
+            raise damaged(path, "is altered")
 
 
 def damaged(path: Path, how: str) -> UserError:
     """The error for a file of the store `data/<profile>/store`."""
     command = f"replicate prepare --profile {path.parent.absolute().parent.name}"
     return UserError(f"{path} {how}; run `{command}`, which rebuilds just that file")
-
-
-def _check_size(path: Path, size: int) -> None:
-    if not path.is_file():
-        raise damaged(path, "is missing")
-    if path.stat().st_size != size:
-        raise damaged(path, f"has {path.stat().st_size} bytes instead of {size}")
-
-
-def _check_hash(path: Path, sha256: str) -> None:
-    if not path.is_file():
-        raise damaged(path, "is missing")
-    if files.sha256(path) != sha256:
-        raise damaged(path, "is altered")
 
 
 def load_array(path: Path, mapped: bool = False) -> np.ndarray:

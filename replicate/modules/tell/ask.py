@@ -12,8 +12,7 @@ from replicate.modules.tell.look import Look, look
 from replicate.modules.tell.seen import Shape
 from replicate.modules.tell.subject import SIDES, Subject, opened
 from replicate.modules.tell.weights_file import look_at_file
-
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+from replicate.modules.weights import PICKLES
 
 
 def ask(

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from replicate.errors import UserError
 from replicate.modules.tell.look import Look
 from replicate.modules.tell.seen import Layer, Shape
+from replicate.modules.weights import natural
 
 MAPS_FIRST = "kernels are (maps, maps of the layer before, rows, columns) in PyTorch's order"
 
@@ -32,7 +33,7 @@ def look_at_file(path: Path) -> Look:
 
 
 def look_at_shapes(name: str, shapes: dict[str, Shape]) -> Look:
-    by_name = sorted(shapes, key=_natural)
+    by_name = sorted(shapes, key=natural)
     kernels = [n for n in by_name if len(shapes[n]) in (3, 4) and not n.endswith("bias")]
     matrices = [n for n in by_name if len(shapes[n]) == 2]
     for n in kernels:
@@ -175,7 +176,3 @@ def _with_norms(layers: list[Layer], by_name: list[str], shapes: dict[str, Shape
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[A-Za-z]+|\d+", name)
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in _words(name)]
