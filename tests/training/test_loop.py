@@ -17,7 +17,8 @@ from replicate.modules import build, initialise
 from replicate.pictures.crops import Reading
 from replicate.pictures.pca import read as read_pca
 from replicate.pictures.store import open_store
-from replicate.training.loop import Feed, hold_out, train
+from replicate.training.feed import Feed, hold_out
+from replicate.training.loop import train
 from replicate.training.loop import _update as update
 from replicate.training.update import PaperSGD
 
