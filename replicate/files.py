@@ -1,15 +1,18 @@
 """Reading and writing files: atomic writes, hashes, locks, YAML and JSON that are safe to open."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -36,20 +39,39 @@ PLAIN = {  # pydantic's types of errors, in words
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which replaces `path` only when the block ends well."""
+def atomic(path: Path, previous: Path | None = None) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which replaces `path` only when the block ends well.
+
+    What was at `path` is lost, or becomes `previous`. When this returns, file and folder are on the disk: a power cut
+    leaves the old file or the new one, whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
         temporary.chmod(0o644)
+        _to_disk(temporary)
+        if previous and path.exists():
+            path.replace(previous)
         temporary.replace(path)
+        with suppress(PermissionError):  # a folder that may be written into, and not listed
+            _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Returns when a file's bytes, or a folder's entries, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):  # some network filesystems sync no folders
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -161,12 +183,54 @@ def identity(value: Any) -> str:
 
 
 @contextmanager
-def lock(path: Path, busy: str) -> Iterator[None]:
-    """Holds an exclusive lock that the system drops when the process dies; `busy` is the user's error."""
+def lock(path: Path, what: str) -> Iterator[None]:
+    """Holds an exclusive lock; where another process has it, a UserError that says which, and that `what` is running.
+
+    The lock belongs to the open file, so the system drops it when the process dies, in whatever way. Only this process
+    has the file open: Python closes it in programs that are started (PEP 446), `_close_locks` in children that are forked.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
+    with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(busy) from None
-        yield
+            raise UserError(f"{what} is already running{_owner(file)}") from None
+        except OSError as error:
+            raise UserError(
+                f"{path}: its filesystem has no locks ({error.strerror}); "
+                f"make {path.parent} a link to a folder on one that has them"
+            ) from None
+        _locks.add(file)
+        try:
+            with suppress(OSError):  # on a full disk the lock holds all the same
+                file.truncate(0)
+                owner = {"process": os.getpid(), "host": platform.node(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
+                file.write(json.dumps(owner))
+                file.flush()
+            yield
+        finally:
+            _locks.discard(file)
+
+
+def _owner(file: IO[str]) -> str:
+    """Who wrote the lock file, as the end of a sentence, with what to do."""
+    file.seek(0)
+    try:
+        owner = json.loads(file.read())
+        process = f"process {owner['process']} since {owner['since']}"
+    except (ValueError, KeyError, TypeError):  # taken this moment, not yet written
+        return "; wait for it or stop it"
+    if owner["host"] != platform.node():
+        return f" ({process} on {owner['host']}); wait for it or stop it there"
+    return f" ({process}); wait for it or stop it: kill {owner['process']}"
+
+
+_locks: set[IO[str]] = set()
+
+
+def _close_locks() -> None:
+    for file in _locks:
+        file.close()
+
+
+os.register_at_fork(after_in_child=_close_locks)

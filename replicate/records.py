@@ -7,7 +7,9 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from replicate.files import parse, read_json, write_json
 from replicate.settings import Strict
@@ -107,6 +109,36 @@ class Augmentation(Strict):
     crop: int
     augmentation_seconds: list[float]
     step_seconds: list[float]
+
+
+class Received(Strict):
+    """Numbers that a device received before `layer` for one picture; of the device that received most."""
+
+    layer: str
+    forward_values: Annotated[int, Field(ge=0)]
+    backward_values: Annotated[int, Field(ge=0)]
+
+
+class Towers(Strict):
+    """The values of a record of kind `towers`: what crossed between devices that hold a tower each, counted, and its time.
+
+    `rows`: layers as `replicate.networks.traffic` calls them; a layer that is not there received nothing. The seconds are
+    those of each timed step, interleaved; `exchange_share` is the part of a step, 0 to 1, that the exchange takes beyond
+    waiting for the slower process; `bytes_per_second` is what one device receives while it exchanges. None: not timed.
+    """
+
+    network: str
+    side: int
+    classes: int
+    batch_size: int
+    dtype: Literal["float32", "bfloat16"]
+    devices: int
+    steps: int
+    rows: list[Received]
+    one_process_seconds: list[float] | None = None
+    two_rank_seconds: list[float] | None = None
+    exchange_share: float | None = None
+    bytes_per_second: float | None = None
 
 
 def now() -> str:

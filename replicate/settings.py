@@ -50,6 +50,8 @@ class Pictures(Strict):
 class ColourNoise(Strict):
     reading: Literal["sqrt", "literal", "none"]
     std: Annotated[float, Field(ge=0, le=1)]
+    divisor: Annotated[float, Field(ge=1, le=10)]
+    until_epoch: PositiveInt | None
 
 
 class Plateau(Strict):
@@ -72,18 +74,43 @@ class Fixed(Strict):
         return self
 
 
+class OwnRate(Strict):
+    """From the end of epoch `after` on (0: from the start) what `of` names has this rate, whatever the schedule does.
+
+    `of`: `biases`, a layer (`conv1`) or a parameter (`conv1.weight`).
+    """
+
+    of: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.(weight|bias))?$")]
+    after: Annotated[int, Field(ge=0)]
+    rate: Annotated[float, Field(ge=0, le=10)]
+
+    def names(self, parameter: str) -> bool:
+        return parameter.endswith(".bias") if self.of == "biases" else f"{parameter}.".startswith(f"{self.of}.")
+
+
 class Recipe(Strict):
     crop: Annotated[int, Field(ge=8, le=1024)]
     crops: Literal["random", "centre"]
+    crops_shared_by: Annotated[int, Field(ge=1, le=4096)]
     reflections: bool
     colour_noise: ColourNoise
     batch_size: Annotated[int, Field(ge=1, le=4096)]
+    precision: Literal["float32", "bfloat16"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
+    decays: Literal["all", "weights"]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
+    own_rates: list[OwnRate]
     rate_divisor: Annotated[float, Field(gt=1, le=1000)]
     held_out: Annotated[float, Field(gt=0, le=0.5)]
     schedule: Annotated[Plateau | Fixed, Field(discriminator="rule")]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Recipe":
+        """The last that is in force counts, so the list must read in the order of time."""
+        if sorted(after := [own.after for own in self.own_rates]) != after:
+            raise ValueError("own_rates must be in the order of their epochs")
+        return self
 
 
 class Training(Strict):

@@ -3,10 +3,15 @@
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from replicate.commands.options import command_line, open_profile
+
+if TYPE_CHECKING:
+    from replicate.measure.train import Bench
+    from replicate.report.table import Table
 
 
 @click.group()
@@ -52,6 +57,73 @@ def data(pictures: Path, most: int, rounds: int) -> None:
         ),
     )
     click.echo(writers.text(table, shutil.get_terminal_size((110, 24)).columns), nl=False)
+
+
+@command.command()
+@click.option("--batch", type=click.IntRange(1), help="Pictures a step.  [default: as in the profile imagenet]")
+@click.option("--side", type=click.IntRange(64), help="Pixels of the network's input.  [default: as in the profile imagenet]")
+@click.option("--classes", type=click.IntRange(2), help="Classes.  [default: the network's own]")
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Interleaved rounds.")
+def train(batch: int | None, side: int | None, classes: int | None, rounds: int) -> None:
+    """Time whole training steps, and what in them takes the time.
+
+    The network of the profile imagenet on random pictures, in float32 and, where something multiplies such matrices, in
+    bfloat16; beside it the same function of torch's own modules (plain), also in a process that has none of our settings, and
+    torchvision's alexnet. All rounds are interleaved: the machine's other work hits all alike, so ratios can be compared where
+    seconds cannot.
+    """
+    profile = open_profile("imagenet")
+    from replicate.measure.limits import limit, targets
+    from replicate.measure.train import Case, bench
+    from replicate.report import writers
+
+    found = bench(Case.of(profile, batch, side, classes), rounds)
+    width = shutil.get_terminal_size((110, 24)).columns
+    for table in (_speeds(found), _parts(found)):
+        click.echo(writers.text(table, width))
+    for line in [*(limit(found, precision) for precision in found.parts), *targets(found)]:
+        click.echo(f"- {line}")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy", "numba"))
+    click.echo(f"{found.hardware}; {found.threads} threads; {versions}.")
+
+
+def _speeds(found: "Bench") -> "Table":
+    from replicate.report.table import Column, Table
+
+    case, rounds = found.case, len(next(iter(found.seconds.values())))
+    products = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {precision}" for precision, rate in found.products.items())
+    return Table(
+        name="bench-train",
+        caption=f"Whole training steps of {case.batch} pictures in memory: {case.recipe.crop} pixels, {case.classes} classes, network {case.network.name}.",
+        columns=[
+            Column("what", "what"),
+            Column("precision", "precision"),
+            Column("rate", "pictures a second", format=",.1f"),
+            Column("low", "lowest", format=",.1f"),
+            Column("high", "highest", format=",.1f"),
+            Column("times", "times plain", format=".2f"),
+            Column("fraction", "of one product's rate", "%", format=".0f"),
+        ],
+        rows=found.rows(),
+        note=(
+            f"Medians of {rounds} interleaved rounds, with the lowest and highest. Plain: the same function of torch's own modules, with the "
+            f"allocator's settings of ours if not said otherwise. A step's useful work is {case.flops / 1e9:,.0f} GFLOP, counted from the "
+            f"description; one product of matrices of side {found.side} runs at {products}. Data alone: making the batches."
+        ),
+    )
+
+
+def _parts(found: "Bench") -> "Table":
+    from replicate.report.table import Column, Table
+
+    names = next(iter(found.parts.values()))
+    return Table(
+        name="bench-train-parts",
+        caption="What takes how much of our step, with its data.",
+        columns=[Column("part", "part"), *(Column(precision, precision, "%", format=".1f") for precision in found.parts)],
+        rows=[{"part": part} | {precision: of[part] for precision, of in found.parts.items()} for part in names],
+        note="By torch's profiler; forward, backward and update together.",
+    )
 
 
 @command.command()

@@ -66,10 +66,19 @@ def main() -> None:
     try:
         cli.main(prog_name="replicate", standalone_mode=True)
     except UserError as error:
-        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+        _fail(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        click.echo(f"Error: {error.strerror}: no file was left half written; make room and run the same command again", err=True)
-        sys.exit(1)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(UserError(f"{where}{error.strerror}: no file was left half written; make room and run the same command again"))
+
+
+def _fail(error: UserError) -> None:
+    if "REPLICATE_LAUNCHED" in os.environ:  # one of several processes of a training: the one that started them says it, once
+        from replicate.training.launch import hand_over
+
+        hand_over(error)
+    else:
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    sys.exit(1)

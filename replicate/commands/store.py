@@ -53,7 +53,8 @@ def verify(profile_name: str, full: bool) -> None:
 def show(profile_name: str, split: str, index: int, save: Path) -> None:
     """Write one picture of the store to a file, and print its name and class."""
     from replicate.pictures.inspection import save_picture
+    from replicate.pictures.listing import escaped
     from replicate.pictures.store import open_store
 
     name, label = save_picture(open_store(open_profile(profile_name).store), split, index, save)
-    click.echo(f"{save}: {split} picture {index}, {name}, class {label}")
+    click.echo(f"{save}: {split} picture {index}, {escaped(name)}, class {escaped(label)}")

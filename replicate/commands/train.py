@@ -1,12 +1,23 @@
+import os
+
 import click
 
+from replicate import networks
 from replicate.commands.options import command_line, open_profile, profile_option
 
 
 @click.command()
 @click.argument("training")
 @profile_option
-def command(training: str, profile_name: str) -> None:
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    envvar="REPLICATE_DEVICES",
+    help="Devices of this machine to train on, a process each.",
+)
+def command(training: str, profile_name: str, devices: int) -> None:
     """Train TRAINING, one of the profile's `trainings` (a run, a network and a seed).
 
     Section 5 of the paper: stochastic gradient descent with momentum and weight decay, the rate divided when the
@@ -15,11 +26,22 @@ def command(training: str, profile_name: str) -> None:
 
     Writes models/PROFILE/TRAINING/weights.safetensors and reports/PROFILE/logs/TRAINING.csv. A training that was
     stopped or killed goes on from its last checkpoint (every epoch, at least every two minutes) when the same
-    command is given again; a second trainer of the same training is refused.
+    command is given again, on as many devices as then asked for; a second trainer of the same training is refused.
+
+    With --devices 2, each device holds one of the two towers (section 3.2); with 4, 6, … the batch is divided between
+    pairs. REPLICATE_DEVICES says the same to trainings that `dvc repro` starts. On several machines:
+    torchrun --nnodes … -m replicate train TRAINING.
     """
     profile = open_profile(profile_name)
-    profile.training(training)
-    from replicate.training.loop import train
+    network = networks.load(profile.training(training).network)
+    if devices > 1 and "WORLD_SIZE" not in os.environ:
+        from replicate.training.devices import check
+        from replicate.training.launch import launch
 
-    path = train(profile, training, command_line())
-    click.echo(f"{training}: weights in {path.relative_to(profile.root)}")
+        check(network, devices, devices)
+        launch(devices, training)
+    else:
+        from replicate.training.loop import train
+
+        if path := train(profile, training, command_line()):
+            click.echo(f"{training}: weights in {path.relative_to(profile.root)}")

@@ -89,7 +89,7 @@ def _class_indices(folders: list[str], classes: int, file: Path | None) -> list[
 
 def _mean_image(net: Net, file: Path | None, side: int) -> np.ndarray:
     """(side, side, 3) float32, RGB: from the file if the network subtracts a mean image, else not used."""
-    if net.description.input.mean != "image":
+    if not net.description.input.reads_mean_image:
         if file is not None:
             raise UserError(f"network {net.description.name!r} subtracts {net.description.input.mean}, no mean image; leave out --mean")
         return np.zeros((side, side, 3), np.float32)

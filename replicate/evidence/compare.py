@@ -10,6 +10,7 @@ from replicate.evaluation.scores import Predictions, error_rates, read_predictio
 from replicate.evidence.ensembles import asked_for
 from replicate.evidence.groups import compared, gather
 from replicate.evidence.measures import all_sampled
+from replicate.evidence.precision import pairs
 from replicate.evidence.results import VERDICTS, Results, Verdict, Verdicts
 from replicate.evidence.statistics import chance
 from replicate.evidence.verdicts import judge
@@ -41,6 +42,7 @@ def compare(profile: Profile, command: str) -> tuple[Results, Verdicts]:
         baseline=profile.settings.baseline,
         groups=groups,
         ensembles=asked_for(profile, groups),
+        precision=pairs(profile.settings, groups),
         provenance=provenance,
     )
     results = results.model_copy(update={"measured": all_sampled(results)})

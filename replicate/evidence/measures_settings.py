@@ -216,7 +216,9 @@ def stored_side(setup: Setup) -> int:
 
 
 def augmentation(setup: Setup) -> dict[str, Any]:
-    return {"crops": setup.recipe.crops, "reflections": setup.recipe.reflections}
+    recipe = setup.recipe
+    shared = f", one for {recipe.crops_shared_by} pictures in a row" if recipe.crops_shared_by > 1 else ""
+    return {"crops": recipe.crops + shared, "reflections": recipe.reflections}
 
 
 def colour_reading(setup: Setup) -> str:
@@ -224,13 +226,30 @@ def colour_reading(setup: Setup) -> str:
 
 
 def colour_std(setup: Setup) -> float | str:
+    """S.d. of the draw, with what else the text does not have: the division of the picture, and an early end."""
     noise = setup.recipe.colour_noise
-    return "no noise" if noise.reading == "none" else noise.std
+    if noise.reading == "none":
+        return "no noise"
+    divided = [f"divided by {noise.divisor:g}"] if noise.divisor != 1 else []
+    ended = [f"until epoch {noise.until_epoch}"] if noise.until_epoch is not None else []
+    return ", ".join([f"{noise.std:g}", *divided, *ended]) if divided or ended else noise.std
 
 
 def recipe(setup: Setup, key: str) -> Any:
     """One of the recipe's numbers by its key."""
     return getattr(setup.recipe, key)
+
+
+def weight_decay(setup: Setup) -> float | dict[str, float]:
+    """Of everything, or of weights and biases."""
+    decay = setup.recipe.weight_decay
+    return decay if setup.recipe.decays == "all" else {"weights": decay, "biases": 0.0}
+
+
+def own_rates(setup: Setup) -> str:
+    """Layers and parameters that have another rate than the rest, with the epoch after which they do."""
+    own = [f"{one.of} {one.rate:g}" + (f" after epoch {one.after}" if one.after else "") for one in setup.recipe.own_rates]
+    return "; ".join(own) or "one for all"
 
 
 def schedule_rule(setup: Setup) -> str:
@@ -259,8 +278,8 @@ NETWORK: dict[str, Callable[..., Any]] = {  # f(network, **arguments)
 TRAINING: dict[str, Callable[..., Any]] = {  # f(setup, **arguments)
     measure.__name__: measure
     for measure in (
-        classes, source, guesses_that_count, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, schedule_rule,
-        rate_drops, epochs,
+        classes, source, guesses_that_count, input_side, stored_side, augmentation, colour_reading, colour_std, recipe, weight_decay,
+        own_rates, schedule_rule, rate_drops, epochs,
     )
 }  # fmt: skip
 

@@ -46,6 +46,33 @@ class Difference(Strict):
     sds: list[float] = []
 
 
+class Paired(Strict):
+    """Group less baseline seed by seed, in points, with the paired t interval (95 %) of the mean; s.d. and interval are None
+    where nothing is known of the spread (one seed, or equal differences).
+
+    `least`: the smallest true difference that a test of this many seeds with this s.d. finds, at 5 % two-sided, in 80 % of
+    cases (noncentral t).
+    """
+
+    values: list[float]
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    least: float | None
+
+
+class Precision(Strict):
+    """A group whose recipe has another precision than the baseline's and is otherwise the same, against the baseline:
+    trainings of the same seed start from the same weights and see the same pictures. `differences` are keyed `VIEWS.top1`.
+    """
+
+    precision: str
+    baseline: str
+    seeds: list[int]
+    differences: dict[str, Paired]
+
+
 class Sample(Strict):
     """What a measure gives: one number over seeds with its 95 % interval. `n` counts the seeds of the smaller side; `sds` are
     the s.d. of the sides over their seeds.
@@ -102,7 +129,7 @@ class Results(Strict):
     """`reports/<profile>/results.json`. The baseline's own `differences` are empty.
 
     `ensembles`: errors of averaged probabilities that a claim asks for, by `VIEWS.ERROR`, keyed by their members in words.
-    `measured`: what the claims' measures gave, keyed by measure and arguments.
+    `measured`: what the claims' measures gave, keyed by measure and arguments. `precision`: by group.
     """
 
     profile: str
@@ -111,6 +138,7 @@ class Results(Strict):
     groups: dict[str, Group]
     ensembles: dict[str, dict[str, float]] = {}
     measured: dict[str, dict[str, Sample]] = {}
+    precision: dict[str, Precision] = {}
     provenance: Provenance
 
 

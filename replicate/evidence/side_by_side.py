@@ -164,7 +164,7 @@ def dropout_scaling(network: Network) -> str:
 def pixels(network: Network) -> str:
     """Order of the channels, what is subtracted, what divides."""
     reads = network.input
-    mean = "mean image" if reads.mean == "image" else "mean colour"
+    mean = {"image": "mean image", "image-centre": "centre of the mean image"}[reads.mean] if reads.reads_mean_image else "mean colour"
     scale = "" if reads.scale == 1 else f", ×{reads.scale:.3g}"
     return f"{reads.channels} − {mean}{scale}{', / s.d.' if reads.std else ''}"
 

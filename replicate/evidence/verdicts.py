@@ -11,7 +11,8 @@
   smaller real data that the claim allows, the direction only. Undecided with fewer than 3 seeds a side, or where the
   interval of an effect covers the value that means none.
 - What every run is said to show: agrees where all of at least 3 do, differs where one does not.
-- An ensemble's error is one number without a spread: undecided, with the number.
+- An ensemble's error is one number without a spread, and where something else than what is meant was measured (`open`)
+  the number is of that: undecided, with the number.
 - Drawn pictures never decide about a number. Without data: not run, with what would give it.
 """
 
@@ -232,6 +233,8 @@ def _sample(claim: Claim, case: Case) -> Verdict:
     samples = _of_trainings(claim, case, lambda results: sampled(claim, results))
     if isinstance(samples, Verdict):
         return samples
+    if claim.open:
+        return _number(claim, "undecided", samples, claim.open)
     if case.small(claim):
         return _direction(claim, samples, f"on {case.source}, its size says nothing")
     if case.departures:

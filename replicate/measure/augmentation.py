@@ -56,7 +56,7 @@ def _batches(recipe: Recipe, net: Net, pictures: np.ndarray) -> tuple[np.ndarray
     for epoch in range(WARM + TIMED):
         start = time.perf_counter()
         drawn = augment.draw(recipe, pca, len(pictures), side, 0, epoch)
-        cut = reading.cut(pictures, drawn.rows, drawn.columns, drawn.mirrored, recipe.crop, drawn.shift)
+        cut = reading.cut(pictures, drawn.rows, drawn.columns, drawn.mirrored, recipe.crop, drawn.shift, drawn.divisor)
         seconds.append(time.perf_counter() - start)
     return cut, [round(one, 5) for one in seconds[WARM:]]
 

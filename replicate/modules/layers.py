@@ -1,9 +1,11 @@
 """The layers that torch lacks in the form that the descriptions need: rounding up, unshared weights, groups, dropout halved at test."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from replicate.modules.towers import Tower
 from replicate.randomness import generator
 
 
@@ -68,13 +70,15 @@ class Dropout(nn.Module):
     """Section 4.2: in training each unit is set to zero with probability `p`; at test outputs are multiplied by 1-p.
 
     `rescale="train"` is the form of today's libraries: divided by 1-p in training, untouched at test. `key` (seed,
-    step), when set, makes the mask of the whole batch a function of it and of the layer's name.
+    step), when set, makes the mask of the whole batch and layer a function of it and of the layer's name; part `replica` of
+    the batch and the `tower` take theirs of it.
     """
 
-    def __init__(self, name: str, p: float, rescale: str):
+    def __init__(self, name: str, p: float, rescale: str, tower: Tower | None = None):
         super().__init__()
-        self.name, self.p, self.rescale = name, p, rescale
+        self.name, self.p, self.rescale, self.tower = name, p, rescale, tower
         self.key: tuple[int, int] | None = None
+        self.replica, self.replicas = 0, 1
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -82,10 +86,15 @@ class Dropout(nn.Module):
         if self.key is None:
             kept = torch.rand(x.shape, device=x.device) >= self.p
         else:
-            seed, step = self.key
-            draws = generator(seed, "dropout", self.name, step).random(x.shape, dtype="float32")
-            kept = torch.from_numpy(draws >= self.p).to(x.device)
+            kept = torch.from_numpy(self._draws(*self.key, tuple(x.shape)) >= self.p).to(x.device)
         return x * kept if self.rescale == "test" else x * kept / (1 - self.p)
+
+    def _draws(self, seed: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform numbers for this process's part of the whole batch (N, units, …)."""
+        n, units = shape[0] * self.replicas, shape[1] * (self.tower.of if self.tower else 1)
+        draws = generator(seed, "dropout", self.name, step).random((n, units, *shape[2:]), dtype="float32")
+        mine = draws[self.replica * shape[0] : (self.replica + 1) * shape[0]]
+        return mine[:, self.tower.part(units)] if self.tower else mine
 
     def extra_repr(self) -> str:
         return f"p={self.p}, rescale={self.rescale}"

@@ -1,6 +1,7 @@
 """One file format for a network's weights: safetensors, with what they are said in its header."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,22 @@ from replicate.modules.build import Net
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")  # suffixes of files that can run a program when they are opened
 
 
-def save(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> None:
-    """Writes atomically. `header` is anything that JSON can hold."""
-    with atomic(path) as temporary:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, {"replicate": json.dumps(header)})
+def save(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, Any], previous: Path | None = None) -> None:
+    """Writes atomically. `header` is anything that JSON can hold. The file that was there is lost, or becomes `previous`."""
+    with atomic(path, previous) as temporary:
+        try:
+            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, temporary, {"replicate": json.dumps(header)})
+        except SafetensorError as error:
+            if not (number := re.search(r"\(os error (\d+)\)", str(error))):
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None  # as Python says a full disk
+
+
+def remove_unfinished(path: Path) -> None:
+    """Removes what a `save` of `path` left that was killed: `atomic`'s file and the library's own. For the only writer there."""
+    for pattern in (f".{path.name}.*", ".tmp*"):
+        for left in path.parent.glob(pattern):
+            left.unlink()
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -46,7 +59,7 @@ def _open(path: Path, remedy: str) -> tuple[dict[str, torch.Tensor], Any]:
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); {remedy}") from None
 
 

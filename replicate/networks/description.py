@@ -175,17 +175,25 @@ Spatial = Conv | Local | LRN | Pool | GlobalPool  # those that need maps
 
 
 class Input(Strict):
-    """What the net reads. `scale` multiplies the pixels 0..255 after the mean is subtracted and before `std` divides."""
+    """What the net reads. `scale` multiplies the pixels 0..255 after the mean is subtracted and before `std` divides.
+
+    `mean`: of each channel; or `image`, each pixel's own; or `image-centre`, the central window of the mean image from
+    every crop, wherever it was taken and mirrored or not (the 2012 code, in training and at test).
+    """
 
     side: PositiveInt
     channels: Literal["RGB", "BGR", "grey"]
     scale: PositiveFloat
-    mean: Annotated[Literal["image"] | list[float], said("'image' or a list of numbers")]
+    mean: Annotated[Literal["image", "image-centre"] | list[float], said("'image', 'image-centre' or a list of numbers")]
     std: list[PositiveFloat] | None
 
     @property
     def maps(self) -> int:
         return 1 if self.channels == "grey" else len(self.channels)
+
+    @property
+    def reads_mean_image(self) -> bool:
+        return isinstance(self.mean, str)
 
     @model_validator(mode="after")
     def _a_number_a_channel(self) -> "Input":

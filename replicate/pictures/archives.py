@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from replicate.errors import UserError
+from replicate.pictures.folders import check_regular
 
 BLOCK = tarfile.BLOCKSIZE
 LARGEST_HEADER = 65536  # bytes of an extended header; a name and a time need a hundred
 FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 EXTENSIONS = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+COMPRESSED = (".gz", ".xz")
+PACKED = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"BZh91AY&": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 REFUSED = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",
@@ -38,9 +41,23 @@ class Member(NamedTuple):
     size: int
 
 
+def check(path: Path) -> None:
+    """UserError for what is no regular file, and for one that is compressed though its suffix does not say so."""
+    check_regular(path)
+    try:
+        with open(path, "rb") as file:
+            first = file.read(8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    kind = next((kind for start, kind in PACKED.items() if first.startswith(start)), None)
+    if kind and path.suffix not in COMPRESSED:
+        raise UserError(f"{path}: compressed by {kind}, which its name does not say: decompress it, or download it again")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The bytes of an archive, decompressed as its suffix says. What cannot be read becomes a UserError."""
+    check(path)
     try:
         if path.suffix == ".gz":
             file: BinaryIO = gzip.open(path, "rb")
@@ -68,7 +85,9 @@ def members(file: BinaryIO, where: str, start: int = 0, end: float = math.inf) -
             return _nothing_follows(file, where, offset + BLOCK, end)
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            size = header.size if header.type in EXTENSIONS else int(extended.get("size", header.size))
+            size = header.size
+            if "size" in extended and header.type not in EXTENSIONS:
+                size = _decimal(extended["size"])
         except (tarfile.HeaderError, ValueError) as error:
             raise UserError(f"{where}: damaged at byte {offset:,} ({error}); download it again") from None
         offset += BLOCK
@@ -112,6 +131,13 @@ def _nothing_follows(file: BinaryIO, where: str, offset: float, end: float) -> N
         offset += len(data)
 
 
+def _decimal(text: str) -> int:
+    """A size as the standard has it, digits only; Python's `int` takes signs, spaces and underlines too."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise ValueError(f"a size of {text[:20]!r}")
+    return int(text)
+
+
 def _padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
@@ -122,8 +148,10 @@ def _refuse_odd(where: str, name: str, type: bytes, extended: dict[str, str]) ->
         odd = REFUSED[type]
     elif (type not in FILES and type != tarfile.DIRTYPE) or any(key.startswith("GNU.sparse") for key in extended):
         odd = "of an unusual kind"
-    elif name.startswith("/") or "\0" in name or ".." in name.split("/"):
+    elif name.startswith("/") or ".." in name.split("/"):
         odd = "a path out of the archive"
+    elif not name.isprintable():
+        odd = "a name that cannot be printed"
     else:
         return
     raise UserError(f"{where}: unexpected member {name!r} ({odd}); refused, nothing was read from it")

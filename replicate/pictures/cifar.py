@@ -12,7 +12,7 @@ import numpy as np
 from replicate.errors import UserError
 from replicate.pictures import remembered
 from replicate.pictures.archives import members, opened
-from replicate.pictures.folders import new_folder
+from replicate.pictures.folders import check_regular, new_folder
 from replicate.pictures.listing import Listing, Place
 from replicate.settings import Profile
 
@@ -97,16 +97,18 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def _names(path: Path) -> list[str]:
+    check_regular(path)
     try:
-        names = path.read_text(encoding="ascii").split()
+        names = path.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    if len(names) < 2 or len(set(names)) < len(names) or not all(name.isalnum() for name in names):
+    if len(names) < 2 or len(set(names)) < len(names) or not all(name.isalnum() and name.isascii() for name in names):
         raise UserError(f"{path}: must name the classes, one a line")
     return names
 
 
 def _read(path: Path) -> bytes:
+    check_regular(path)
     try:
         data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
     except OSError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from replicate.errors import UserError
 from replicate.pictures import kit, remembered
 from replicate.pictures.archives import Member, members, opened
+from replicate.pictures.folders import check_regular
 from replicate.pictures.kit import Kit
 from replicate.pictures.listing import Listing, Place, first_of
 from replicate.settings import Ilsvrc2010, Profile
@@ -95,6 +96,7 @@ def _contest(profile: Profile) -> tuple[Contest, str]:
 
 
 def _test_labels(path: Path, devkit: Kit) -> list[int]:
+    check_regular(path)
     if path.stat().st_size > kit.LARGEST:
         raise UserError(f"{path}: no file of labels; download it again")
     return kit.labels(str(path), path.read_bytes(), devkit.wnids)

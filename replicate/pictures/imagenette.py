@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,7 +11,7 @@ from replicate import files
 from replicate.errors import UserError
 from replicate.pictures.archives import Member, members, opened
 from replicate.pictures.folders import new_folder
-from replicate.pictures.listing import SPLITS, Listing, scan
+from replicate.pictures.listing import SPLITS, Listing, escaped, scan
 from replicate.settings import Profile
 
 ENVIRONMENT = "REPLICATE_DATA"
@@ -80,12 +81,20 @@ def _check_content(profile: Profile, listing: Listing) -> None:
 
 def copy(source: Path, folder: Path) -> None:
     """Copies the pictures of `source` (no links to them: DVC may change the mode of what it keeps)."""
+    for name in each(source, folder, "copy"):
+        shutil.copyfile(source / name, folder / name)
+
+
+def each(source: Path, folder: Path, what: str) -> Iterator[str]:
+    """The name of every picture of `source`, with a bar, for a copy in `folder`, where the folders for them are made."""
     listing = scan(source)
-    names = [name for split in SPLITS for name, _, _ in listing.pictures[split]]
+    found = [(name, size) for split in SPLITS for name, _, size in listing.pictures[split]]
+    if missing := [name for name, size in found if size < 0]:
+        raise UserError(f"{escaped(source / missing[0])}: no file that can be read; repair or remove it")
+    names = [name for name, _ in found]
     for parent in sorted({Path(name).parent for name in names}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
-    for name in tqdm(names, desc="copy", unit=" pictures", disable=None):
-        shutil.copyfile(source / name, folder / name)
+    yield from tqdm(names, desc=what, unit=" pictures", disable=None)
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -8,14 +8,15 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures.store import Store, expected, read_manifest
+from replicate.pictures.listing import SUFFIXES
+from replicate.pictures.store import Store, expected, read_list, read_manifest
 
 
 def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
     """(number of files, one line for each that is missing, short or, with `full`, altered) of the store in `folder`."""
     manifest = read_manifest(folder)
     files_of = expected(manifest)
-    lines = {f"{name}.csv": manifest.split(name).pictures + 1 for name in ("train", "val")}
+    listed = {f"{name}.csv": manifest.split(name).pictures for name in ("train", "val")}
     faults = []
     for file, (size, sha256) in tqdm(sorted(files_of.items()), unit=" files", leave=False, disable=None if full else True):
         path = folder / file
@@ -25,9 +26,17 @@ def checked(folder: Path, full: bool) -> tuple[int, list[str]]:
             faults.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
         elif full and files.sha256(path) != sha256:
             faults.append(f"{path}: altered")
-        elif file in lines and (found := path.read_bytes().count(b"\n")) != lines[file]:
-            faults.append(f"{path}: {found} lines instead of {lines[file]}")
+        elif file in listed and (fault := _fault_of_list(path, listed[file])):
+            faults.append(f"{path}: {fault}")
     return len(files_of), faults
+
+
+def _fault_of_list(path: Path, pictures: int) -> str:
+    try:
+        found = sum(1 for _ in read_list(path))
+    except UserError:
+        return "altered"
+    return f"{found} pictures instead of {pictures}" if found != pictures else ""
 
 
 def describe(store: Store) -> list[tuple[str, str]]:
@@ -58,9 +67,8 @@ def save_picture(store: Store, name: str, index: int, path: Path) -> tuple[str, 
     split = store.train if name == "train" else store.val
     if index >= len(split):
         raise UserError(f"--index {index}: the {name} split has {len(split):,} pictures, 0 to {len(split) - 1}")
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"{path}: no picture format has the suffix {path.suffix!r}; use .png")
+    if path.suffix.lower() not in SUFFIXES:  # Pillow writes documents too
+        raise UserError(f"{path}: {path.suffix!r} is the suffix of no format for pictures; use .png")
     with files.atomic(path) as temporary:
-        Image.fromarray(split.take([index])[0]).save(temporary, format=kind)
+        Image.fromarray(split.take([index])[0]).save(temporary)
     return split.names[index], store.classes[split.labels[index]]

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from replicate.errors import UserError
-from replicate.pictures.listing import Listing, Place, first_of, scan_files, scan_split
+from replicate.pictures.folders import check_regular
+from replicate.pictures.listing import Listing, Place, escaped, first_of, scan_files, scan_split
 
 LABELS, CLASSES = "LOC_val_solution.csv", "LOC_synset_mapping.txt"
 
@@ -36,11 +37,14 @@ def listing(source: Path) -> Listing:
         raise UserError(f"{folder / 'train'}: no folder of class {first_of(missing)}, which is in {source / CLASSES}")
     class_of = _labels(source / LABELS, label)
     found, others = scan_files(folder / "val")
-    val, elsewhere = [], {}
-    for file, size in found:
+    val, elsewhere, seen = [], {}, set()
+    for file, size in sorted(found):
         wnid = class_of.get(file.rpartition(".")[0])
         if wnid is None:
-            raise UserError(f"{folder / 'val' / file}: not in {source / LABELS}")
+            raise UserError(f"{escaped(folder / 'val' / file)}: not in {source / LABELS}")
+        if file.rpartition(".")[0] in seen:
+            raise UserError(f"{escaped(folder / 'val' / file)}: there with another suffix too; remove one of the two")
+        seen.add(file.rpartition(".")[0])
         name = f"val/{wnid}/{file}"
         val.append((name, label[wnid], size))
         elsewhere[name] = Place(f"val/{file}", None, size)
@@ -76,6 +80,7 @@ def _labels(path: Path, label: dict[str, int]) -> dict[str, str]:
 
 
 def _text(path: Path) -> str:
+    check_regular(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

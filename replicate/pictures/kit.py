@@ -4,6 +4,7 @@
 They are numbered from 1; networks number them from 0 in the order of their WordNet IDs.
 """
 
+import codecs
 import hashlib
 import io
 import re
@@ -51,7 +52,7 @@ def read(archive: Path, folder: str, year: int) -> Kit:
 
 def labels(where: str, text: bytes, wnids: dict[int, str]) -> list[int]:
     """A class number a picture, in the order of the pictures' names."""
-    words = text.split()
+    words = text.removeprefix(codecs.BOM_UTF8).split()  # Windows' editors put it there
     if not words or not all(word.isdigit() and len(word) < 10 and int(word) in wnids for word in words):
         raise UserError(f"{where}: must hold one number from 1 to {len(wnids)} a picture")
     return [int(word) for word in words]

@@ -29,7 +29,7 @@ class Place(NamedTuple):
 class Listing:
     """The pictures of a source: `classes` by index; per split, sorted (name, class index, bytes).
 
-    Bytes are -1 for a link that leads nowhere. A picture is the file of its name below `folder`, unless `elsewhere` says
+    Bytes are -1 for what is no file: a link that leads nowhere, a pipe. A picture is the file of its name below `folder`, unless `elsewhere` says
     where it is. `ignored` counts the files that are no pictures by their suffix.
     """
 
@@ -55,7 +55,7 @@ class Listing:
     def shown(self, name: str) -> str:
         """A picture for people: its file, or the file that it is in and its name."""
         place = self.place(name)
-        return f"{self.folder / place.file}" if place.offset is None else f"{self.folder / place.file}: {name}"
+        return escaped(self.folder / place.file if place.offset is None else f"{self.folder / place.file}: {name}")
 
 
 def scan(folder: Path) -> Listing:
@@ -106,7 +106,7 @@ def scan_split(folder: Path, split: str) -> tuple[dict[str, list[tuple[str, int]
         files, others = scan_files(entry.path)
         ignored += others
         if not files:
-            raise UserError(f"{entry.path}: class {entry.name!r} has no pictures")
+            raise UserError(f"{escaped(entry.path)}: class {entry.name!r} has no pictures")
         classes[entry.name] = [(f"{split}/{_text(entry.name, where)}/{name}", size) for name, size in files]
     if not classes:
         raise UserError(f"{where}: empty; a folder for each class with its pictures is expected")
@@ -120,7 +120,7 @@ def scan_files(folder: "str | Path") -> tuple[list[tuple[str, int]], int]:
         if file.name.startswith("."):
             continue
         if file.is_dir():
-            raise UserError(f"{file.path}: a folder, where only pictures are expected")
+            raise UserError(f"{escaped(file.path)}: a folder, where only pictures are expected")
         if os.path.splitext(file.name)[1].lower() not in SUFFIXES:
             ignored += 1
             continue
@@ -137,12 +137,17 @@ def _text(name: str, where: "str | Path") -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{where}: the name {name!r} is not valid UTF-8; rename it") from None
+        raise UserError(f"{escaped(where)}: the name {name!r} is not valid UTF-8; rename it") from None
     return name
+
+
+def escaped(name: "str | Path") -> str:
+    """A name for people: what would move the cursor, end the line or colour the terminal is written as in Python."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(name))
 
 
 def _size(file: "os.DirEntry[str]") -> int:
     try:
-        return file.stat().st_size
+        return file.stat().st_size if file.is_file() else -1
     except OSError:
         return -1

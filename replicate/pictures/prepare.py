@@ -26,48 +26,55 @@ from tqdm import tqdm
 from replicate import files
 from replicate.errors import UserError
 from replicate.pictures import folders, sources, store, unfinished
-from replicate.pictures.listing import SPLITS, Listing
+from replicate.pictures.listing import SPLITS, Listing, escaped, first_of
 from replicate.pictures.store import LeftOut, Manifest, SplitManifest, Store
 from replicate.settings import Profile
 
 if TYPE_CHECKING:
     from replicate.pictures.shards import Built, Job
 
-FEW_PICTURES = 4000  # below, starting processes costs more than it saves
+FEW_SHARDS = 4  # a worker; with fewer some would be idle for long at the end, so that all share every shard as threads
 
 
 def prepare(profile: Profile, workers: int | None = None) -> str:
     """Builds or repairs the store of a profile; returns a paragraph that says what was read, converted, left out.
 
-    `workers` is the number of processes (None: one per core). Writes `data/<profile>/store` and the record
-    `reports/<profile>/records/store.json`. UserError for pictures that cannot be read (a store that was there stays),
-    and for what `sources.listing` refuses.
+    `workers` is the number of processes, or of threads for a few shards (None: one per core). Writes
+    `data/<profile>/store`, or the folder that a link there leads to, and the record `reports/<profile>/records/store.json`.
+    UserError for pictures that cannot be read (a store that was there stays), for a folder in the store's place that is
+    none, and for what `sources.listing` refuses.
     """
-    busy = f"another `replicate prepare` of profile {profile.name!r} is running"
-    with files.lock(profile.state / "prepare" / f"{profile.name}.lock", busy):
+    place = folders.followed(profile.store)
+    busy = f"another `replicate prepare` of profile {profile.name!r} is running, or one of another clone into the same store"
+    with files.lock(place.parent / f".{place.name}.lock", busy):
         listing = sources.listing(profile)
-        built = _build(profile, listing, workers)
+        built = _build(profile, place, listing, workers)
         files.write_json(profile.record("store"), record(built))
     return _summary(built, listing)
 
 
-def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
+def _build(profile: Profile, place: Path, listing: Listing, workers: int | None) -> Store:
+    """`place` is where the store's folder really is."""
     settings = profile.settings
     side, filter = settings.pictures.side, settings.pictures.filter
     built_from = _built_from(profile, listing)
     made_from = files.identity([built_from, settings.method, _seen(listing)])
     known = profile.state / "prepare" / f"{profile.name}.made-from"  # not in the manifest: equal pictures, equal bytes
-    if unfinished.read(profile.store, made_from):  # killed when all but this was done
-        _finish(profile, known, made_from)
+    if unfinished.read(place, made_from):  # killed when all but this was done
+        _finish(place, known, made_from)
+    new = unfinished.beside(place)
+    if not unfinished.read(new, made_from):
+        folders.remove(new)
     unchanged = known.is_file() and known.read_text() == made_from
-    old = _manifest(profile.store, built_from) if unchanged else None
+    old = _manifest(place, built_from) if unchanged else None
     whole = old and not old.train.left_out and not old.val.left_out
     if whole and old.skip_broken == settings.pictures.skip_broken and (sound := _sound(profile.store)):
+        folders.remove(new)
         return sound
+    _check_ours(profile, place)
     from replicate.pictures import shards  # imports Numba, which a store that is sound already does not need
 
-    new = profile.store.parent / f".{profile.store.name}-unfinished"
-    progress = unfinished.start(new, made_from, profile.store, old)
+    progress = unfinished.start(new, made_from, place, old)
     order = {split: _shuffled(listing, split) for split in SPLITS}
     jobs = [
         shards.Job(
@@ -104,22 +111,43 @@ def _build(profile: Profile, listing: Listing, workers: int | None) -> Store:
         mean_sha256=files.sha256(new / "mean.npy"),
     )
     files.write_json(new / "manifest.json", manifest.model_dump())
-    folders.swap(new, profile.store)
-    _finish(profile, known, made_from)
+    folders.swap(new, place)
+    _finish(place, known, made_from)
     return store.open_store(profile.store)
 
 
-def _finish(profile: Profile, known: Path, made_from: str) -> None:
+def _finish(place: Path, known: Path, made_from: str) -> None:
     """What is left to do when the new store is in its place."""
-    folders.remove(folders.old(profile.store))
+    folders.remove(folders.old(place))
     files.write_text(known, made_from)
-    (profile.store / unfinished.PROGRESS).unlink()
+    (place / unfinished.PROGRESS).unlink()
 
 
-def _seen(listing: Listing) -> list[tuple[str, int]]:
-    """When each file of the source was last written: one that was replaced by another of equal name and size is noticed."""
+def _check_ours(profile: Profile, place: Path) -> None:
+    """What is replaced by the new store is deleted, so it must be a store: whoever sets a link may miss by a folder."""
+    if not place.exists():
+        return
+    if not place.is_dir():
+        raise UserError(f"{place}: a file, where the store's folder is to be; move it away")
+    names = {path.name for path in place.iterdir()} - {unfinished.PROGRESS}
+    if strange := sorted(name for name in names if not store.FILE.fullmatch(name)):
+        leads = "" if place == profile.store else f" leads to {place}, which"
+        raise UserError(f"{profile.store}{leads} holds {first_of(strange)}, no part of a store: nothing was replaced; move it away")
+
+
+def _seen(listing: Listing) -> list[tuple[str, int, int]]:
+    """When each file of the source was last written and changed: one that was replaced by another of equal name and size is
+    noticed, even where it got the time of the former (the second is the system's, and cannot be set)."""
     found = {listing.place(name).file for split in SPLITS for name, _, _ in listing.pictures[split]}
-    return [(file, path.stat().st_mtime_ns if (path := listing.folder / file).exists() else 0) for file in sorted(found)]
+    return [(file, *_times(listing.folder / file)) for file in sorted(found)]
+
+
+def _times(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ctime_ns
 
 
 def _built_from(profile: Profile, listing: Listing) -> str:
@@ -170,13 +198,11 @@ def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
     """Builds all shards, here or in processes; they come in any order."""
     from replicate.pictures import shards
 
-    pictures = sum(len(job.names) for job in jobs)
-    few = workers is None and pictures < FEW_PICTURES
-    workers = min(workers or _cores(), len(jobs))
-    with tqdm(total=pictures, desc="prepare", unit=" pictures", disable=None) as bar:
-        if workers == 1 or few:
+    workers = workers or _cores()
+    with tqdm(total=sum(len(job.names) for job in jobs), desc="prepare", unit=" pictures", disable=None) as bar:
+        if workers == 1 or len(jobs) < FEW_SHARDS * workers:
             for job in jobs:
-                yield shards.build(job, bar.update)
+                yield shards.build(job, bar.update, workers)
             return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.begin_worker) as pool:
@@ -212,7 +238,8 @@ def _write_lists(
         rows = [(name, label) for name, label in labels.items() if name not in left_out]
         empty = sorted(set(range(len(listing.classes))) - {label for _, label in rows})
         if empty:
-            raise UserError(f"{listing.folder}: {split}/{listing.classes[empty[0]]}: none of its pictures can be read")
+            name = escaped(f"{split}/{listing.classes[empty[0]]}")
+            raise UserError(f"{listing.folder}: {name}: none of its pictures can be read")
         files.write_text(folder / f"{split}.csv", store.list_text(rows))
         hashes[split] = files.sha256(folder / f"{split}.csv")
     return hashes
@@ -260,4 +287,4 @@ def _summary(built: Store, listing: Listing) -> str:
         f"Left out: {len(left_out) or 'none'}. Passed over as no pictures: {listing.ignored or 'none'}."
         f"{' ' if listing.remark else ''}{listing.remark}"
     ]
-    return "\n".join(lines + [f"  left out: {picture.file}: {picture.reason}" for picture in left_out])
+    return "\n".join(lines + [f"  left out: {escaped(picture.file)}: {picture.reason}" for picture in left_out])

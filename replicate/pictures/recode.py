@@ -9,12 +9,10 @@ import socket
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from replicate.errors import UserError
 from replicate.pictures.folders import new_folder
-from replicate.pictures.imagenette import FOLDER
-from replicate.pictures.listing import SPLITS, scan
+from replicate.pictures.imagenette import FOLDER, each
 from replicate.settings import Profile
 
 SHORT, ELONGATION, QUALITY = 256, 1.125, 60
@@ -42,16 +40,13 @@ def recode(data: bytes) -> bytes:
 
 def recode_folder(published: Path, folder: Path) -> int:
     """Recodes `published/{train,val}/<class>/*` into `folder`; returns the number of pictures."""
-    listing = scan(published)
-    names = [name for split in SPLITS for name, _, _ in listing.pictures[split]]
-    for parent in sorted({Path(name).parent for name in names}):
-        (folder / parent).mkdir(parents=True, exist_ok=True)
-    for name in tqdm(names, desc="recode", unit=" pictures", disable=None):
+    count = 0
+    for count, name in enumerate(each(published, folder, "recode"), 1):
         try:
             (folder / name).write_bytes(recode((published / name).read_bytes()))
         except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"{published / name}: cannot be recoded ({error})") from None
-    return len(names)
+    return count
 
 
 def fetch_imagenette(profile: Profile) -> str:

@@ -1,7 +1,8 @@
 """What is read once of a large file and remembered in `.replicate/archives`: its MD5 sum, and where its pictures lie.
 
-A file counts as the same while its name, size and time of change are. Wherever it lies: a link or a disk that is mounted
-elsewhere changes nothing.
+A file counts as the same while its name, size, number on its disk and the times of writing and of change are: the last is
+the system's, and shows a file that was replaced and given the time of the former. Wherever it lies: a link or a disk that
+is mounted elsewhere changes nothing.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures.archives import Member
+from replicate.pictures.archives import Member, check
 from replicate.settings import Profile
 
 VERSION = 1  # of what is remembered; raised when the rules of an index change
@@ -30,6 +31,7 @@ def verify(profile: Profile, file: Path) -> None:
     published = files.read_yaml(OFFICIAL).get(name, {}).get(file.name)
     if published is None:
         return
+    check(file)
     try:
         found = _md5(file, profile.state)
     except OSError as error:
@@ -75,7 +77,7 @@ def bar(file: Path, what: str) -> tqdm:
 
 def _memory(file: Path, state: Path, suffix: str) -> Path:
     status = file.stat()
-    same = files.identity([VERSION, file.name, status.st_size, status.st_mtime_ns])
+    same = files.identity([VERSION, file.name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns])
     return state / "archives" / f"{same[:32]}{suffix}"
 
 

@@ -3,9 +3,14 @@
 import dataclasses
 import multiprocessing
 import os
+import stat
 import threading
+import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,10 +55,11 @@ def begin_worker() -> None:
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Built:
+def build(job: Job, tick: Callable[[int], object] = lambda pictures: None, threads: int = 1) -> Built:
     """Writes the shard (atomically) unless the file has the known hash; `tick` is told of pictures done.
 
-    A shard that left pictures out is made again: they may have been repaired.
+    A shard that left pictures out is made again: they may have been repaired. Its bytes are the same for any number of
+    threads.
     """
     if job.known and not job.known.left_out and job.path.is_file() and files.sha256(job.path) == job.known.sha256:
         tick(len(job.names))
@@ -61,13 +67,14 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
     pictures = np.empty((len(job.names), job.side, job.side, 3), dtype=np.uint8)
     headers: list[Header] = []
     left_out = []
-    for name, place in zip(job.names, job.places, strict=True):
-        try:
-            pictures[len(headers)], header = _decoded(job, read(job.folder, place))
-            headers.append(header)
-        except BrokenPicture as broken:
-            left_out.append(LeftOut(file=name, reason=str(broken)))
-        tick(1)
+    with _mapped(threads) as each:
+        for name, found in zip(job.names, each(partial(_decoded, job), job.places), strict=True):
+            if isinstance(found, BrokenPicture):
+                left_out.append(LeftOut(file=name, reason=str(found)))
+            else:
+                pictures[len(headers)], header = found
+                headers.append(header)
+            tick(1)
     pictures = pictures[: len(headers)]
     with files.atomic(job.path) as temporary:
         np.save(temporary, pictures)
@@ -88,9 +95,13 @@ def build(job: Job, tick: Callable[[int], object] = lambda pictures: None) -> Bu
 
 def read(folder: Path, place: Place) -> bytes:
     """The bytes of one picture, of a file or of a part of one. Raises BrokenPicture."""
+    path = folder / place.file
     try:
-        with open(folder / place.file, "rb") as file:
-            size = os.fstat(file.fileno()).st_size if place.offset is None else place.size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise BrokenPicture("no regular file")
+        with open(path, "rb") as file:
+            size = status.st_size if place.offset is None else place.size
             if size > LARGEST:
                 raise BrokenPicture(f"too large: more than {LARGEST} bytes")
             file.seek(place.offset or 0)
@@ -102,7 +113,29 @@ def read(folder: Path, place: Place) -> bytes:
     return data
 
 
-def _decoded(job: Job, data: bytes) -> tuple[np.ndarray, Header]:
+@contextmanager
+def _mapped(threads: int) -> Iterator[Callable]:
+    """`map`, by some threads: what decodes and resizes holds no lock of Python's. Results come in order."""
+    if threads == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the decoder silences Pillow a picture at a time, and that is not one thread's own
+            yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decoded(job: Job, place: Place) -> tuple[np.ndarray, Header] | BrokenPicture:
+    try:
+        return _picture(job, read(job.folder, place))
+    except BrokenPicture as broken:
+        return broken
+
+
+def _picture(job: Job, data: bytes) -> tuple[np.ndarray, Header]:
     if job.raw:
         return cifar.pixels(data), Header(jpeg=False, width=cifar.SIDE, height=cifar.SIDE, grey=False, cmyk=False, rotated=False)
     compressed = data.startswith(GZIP)

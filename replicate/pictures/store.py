@@ -9,7 +9,9 @@ The order is that of the hashes of the names, so that any run of pictures is a r
 """
 
 import csv
+import hashlib
 import io
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
+from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
@@ -26,6 +29,8 @@ from replicate.settings import Strict
 FORMAT = 1
 SHARD_PICTURES = 1024
 HEADER_BYTES = 128  # of the .npy files that NumPy writes for these shapes
+FILE = re.compile(r"(train|val)(-[0-9]{5}\.npy|\.csv)|mean\.npy|manifest\.json|\.DS_Store")  # the last is macOS's
+PART_BYTES = 2**22  # of a shard that is read at once: what is done with them finds them in the processor's cache
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -98,7 +103,10 @@ class Manifest(Strict):
 
 
 class Split:
-    """The pictures of one split, in the store's order. Its list and its shards are read when they are asked for."""
+    """The pictures of one split, in the store's order. Its list and its shards are read when they are asked for.
+
+    Names are many megabytes, and training does not need them: whoever asks for labels does not get them in memory too.
+    """
 
     def __init__(self, folder: Path, name: str, manifest: Manifest):
         self._list = folder / f"{name}.csv"
@@ -106,6 +114,7 @@ class Split:
         self._side = manifest.side
         shards = [shard for shard in manifest.split(name).shards if shard.pictures]
         self._paths = [folder / shard.file for shard in shards]
+        self._hashes = [shard.sha256 for shard in shards]
         self._starts = np.concatenate(([0], np.cumsum([shard.pictures for shard in shards], dtype=np.int64)))
         self._maps: list[np.ndarray | None] = [None] * len(shards)
 
@@ -113,20 +122,20 @@ class Split:
         return int(self._starts[-1])
 
     @cached_property
-    def _listed(self) -> tuple[list[str], np.ndarray]:
-        names, labels = read_list(self._list)
-        if len(names) != len(self) or any(not 0 <= label < self._classes for label in labels):
-            raise damaged(self._list, "is altered")
-        return names, np.array(labels, dtype=np.int64)
-
-    @property
     def names(self) -> list[str]:
-        return self._listed[0]
+        names = [name for name, _ in read_list(self._list)]
+        if len(names) != len(self):
+            raise damaged(self._list, "is altered")
+        return names
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray:
         """int64 (n,): indices of classes."""
-        return self._listed[1]
+        known = range(self._classes)
+        labels = np.fromiter((label if label in known else -1 for _, label in read_list(self._list)), np.int64)
+        if len(labels) != len(self) or (labels < 0).any():
+            raise damaged(self._list, "is altered")
+        return labels
 
     def take(self, indices: "np.ndarray | list[int]") -> np.ndarray:
         """The pictures at `indices` (any order, repeats allowed) as uint8 (n, side, side, 3). IndexError outside."""
@@ -140,10 +149,25 @@ class Split:
             pictures[here] = self._map(int(shard))[wanted[here] - self._starts[shard]]
         return pictures
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The shards one after the other, each uint8 (n, side, side, 3), memory-mapped."""
-        for shard in range(len(self._paths)):
-            yield self._map(shard)
+    @property
+    def shards(self) -> int:
+        return len(self._paths)
+
+    def parts(self, shard: int) -> Iterator[np.ndarray]:
+        """The pictures of a shard in order, uint8 (n, side, side, 3), some megabytes at a time.
+
+        UserError after the last if the shard's file is not as its hash says: one reading serves the check and the work.
+        """
+        path, pictures = self._paths[shard], self._map(shard)
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read(HEADER_BYTES))
+        step = max(1, PART_BYTES // (self._side**2 * 3))
+        for first in range(0, len(pictures), step):
+            part = pictures[first : first + step]
+            digest.update(part)
+            yield part
+        if digest.hexdigest() != self._hashes[shard]:
+            raise damaged(path, "is altered")
 
     def _map(self, shard: int) -> np.ndarray:
         mapped = self._maps[shard]
@@ -202,7 +226,8 @@ def expected(manifest: Manifest, splits: tuple[str, ...] = ("train", "val")) -> 
 
 def verify(store: Store, splits: tuple[str, ...] = ("train", "val")) -> None:
     """Reads every file of these splits, and the mean, and compares hashes; UserError names the first altered one."""
-    for file, (_, sha256) in expected(store.manifest, splits).items():
+    wanted = expected(store.manifest, splits)
+    for file, (_, sha256) in tqdm(wanted.items(), desc="check the store", unit=" files", leave=False, disable=None):
         path = store.folder / file
         if not path.is_file():
             raise damaged(path, "is missing")
@@ -224,15 +249,16 @@ def load_array(path: Path, mapped: bool = False) -> np.ndarray:
     return array
 
 
-def read_list(path: Path) -> tuple[list[str], list[int]]:
-    """Names and class indices of a split's CSV."""
+def read_list(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and class index of every line of a split's CSV."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        if rows[0] != ["file", "class"]:
-            raise ValueError
-        return [name for name, _ in rows[1:]], [int(label) for _, label in rows[1:]]
-    except (ValueError, IndexError, csv.Error):
+            rows = csv.reader(file)
+            if next(rows, None) != ["file", "class"]:
+                raise ValueError
+            for name, label in rows:
+                yield name, int(label)
+    except (ValueError, csv.Error):
         raise damaged(path, "is altered") from None
 
 

@@ -1,7 +1,8 @@
 """A store that is being built in `.store-unfinished`: what a run that was killed leaves, and how the next one goes on.
 
 `progress.json` lists the shards that are done, and says what they are made from. It stays until the store is in its
-place and all else is written, so that a kill at any time loses the shards under work and nothing more.
+place and all else is written, so that a kill at any time loses the shards under work and nothing more. What is unfinished
+of other pictures or parameters than those of today goes as soon as `prepare` runs with these.
 """
 
 import os
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures import folders
 from replicate.pictures.store import Manifest, Shard
 from replicate.settings import Strict
 
@@ -24,11 +24,14 @@ class Progress(Strict):
     shards: dict[str, Shard]
 
 
+def beside(store: Path) -> Path:
+    """Where the store that is to take the place of `store` is built."""
+    return store.parent / f".{store.name}-unfinished"
+
+
 def start(unfinished: Path, made_from: str, folder: Path, old: Manifest | None) -> Progress:
     """What is done already: by a run that was killed, or in the store `folder` of which some files are missing or altered."""
     progress = read(unfinished, made_from) or Progress(made_from=made_from, shards={})
-    if not progress.shards:
-        folders.remove(unfinished)
     unfinished.mkdir(parents=True, exist_ok=True)
     for shard in [*old.train.shards, *old.val.shards] if old else []:
         if shard.file not in progress.shards and (folder / shard.file).is_file():

@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replicate.evidence.precision import departing
 from replicate.evidence.statistics import chance
 from replicate.networks import count, load, totals
 from replicate.paper import claims
@@ -160,7 +161,7 @@ def _ablations(profile: Profile) -> Section:
             ("Each group differs from the baseline in the one thing that its row names. With one training on a side there is "
             "no interval: chance alone (other initial weights, another order of pictures) moves the error too.")
         ],
-        [build("ablations", profile=profile)],
+        [build("ablations", profile=profile), *([build("precision", profile=profile)] if departing(profile.settings) else [])],
         [
             Figure(
                 "ablations",

@@ -1,15 +1,17 @@
-"""One training from first to last update: the stage `train`."""
+"""One training from first to last update: the stage `train`, on one device or several."""
 
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -17,16 +19,19 @@ from replicate import files, records
 from replicate.errors import UserError
 from replicate.evaluation.scores import top_k_errors
 from replicate.modules import Net, build, initialise, weights
+from replicate.modules.build import shapes
 from replicate.modules.cpu import prepare_cpu
+from replicate.modules.towers import take
+from replicate.networks import load
 from replicate.pictures import pca as pca_file
 from replicate.pictures.crops import Reading
-from replicate.pictures.store import open_store, verify
-from replicate.settings import Profile, Recipe
-from replicate.training import checkpoint, schedule
+from replicate.pictures.store import Store, open_store, verify
+from replicate.settings import Profile, Training
+from replicate.training import schedule
+from replicate.training.checkpoint import Keeper
+from replicate.training.devices import Devices, joined
 from replicate.training.feed import Feed
 from replicate.training.update import PaperSGD
-
-CHECKPOINT_SECONDS = 120
 
 
 @dataclass
@@ -46,29 +51,73 @@ class Progress:
     log: list[dict[str, float]] = field(default_factory=list)
 
 
-def train(profile: Profile, name: str, command: str) -> Path:
-    """Trains `name`, or goes on where it was stopped; writes its weights and its log. Returns the weights' path."""
-    folder = profile.state / "checkpoints" / profile.name / name
-    with files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r} is already running; wait for it or stop it"):
-        return _train(profile, name, command, folder)
+@dataclass
+class Work:
+    """A training under way. `keeper` is that of process 0; the other devices' processes have none."""
+
+    name: str
+    feed: Feed
+    net: Net
+    optimizer: PaperSGD
+    progress: Progress
+    devices: Devices
+    keeper: Keeper | None
+    stopped: Callable[[], bool]  # whether this process was asked to stop
+    since: float  # by the clock that counts this process's share of `progress.spent`
+
+    @property
+    def updates(self) -> int:
+        return self.progress.epoch * self.feed.batches + self.progress.batch
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a training has learned and that its next update needs; this device's part."""
+        velocity = {f"velocity/{name}": self.optimizer.state[p]["velocity"] for name, p in self.net.named_parameters()}
+        return {f"weight/{name}": value for name, value in self.net.state_dict().items()} | velocity
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """Of the same for the whole network."""
+        whole = shapes(self.net)
+        return {name: whole[name.partition("/")[2]] for name in self.tensors()}
+
+    def keep(self, wait: bool = False) -> None:
+        """A checkpoint. The numbers in it are finite, so that a training can always go on from the last one."""
+        tensors = self.tensors()
+        (broken,) = self.devices.total(float(not all(bool(t.isfinite().all()) for t in tensors.values())))
+        if broken:
+            raise self.diverged("a weight is")
+        now = time.monotonic()
+        self.progress.spent, self.since = self.progress.spent + now - self.since, now
+        whole = self.devices.collect(tensors, self.shapes())
+        if self.keeper:
+            self.keeper.save(whole, asdict(self.progress), wait)
+
+    def diverged(self, what: str) -> UserError:
+        return UserError(
+            f"{self.name}: {what} not a finite number after update {self.updates}; the checkpoint before it is kept; "
+            f"a smaller recipe.learning_rate may help, or recipe.precision float32"
+        )
 
 
-def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
-    since = time.monotonic()
+def train(profile: Profile, name: str, command: str) -> Path | None:
+    """Trains `name`, or goes on where it was stopped; process 0 writes its weights and its log, and returns the weights' path."""
     training = profile.training(name)
+    folder = profile.state / "checkpoints" / profile.name / name
+    with joined(load(training.network)) as devices, ExitStack() as held:
+        if devices.rank == 0:
+            held.enter_context(files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r}"))
+        return _train(profile, name, training, command, folder, devices)
+
+
+def _train(profile: Profile, name: str, training: Training, command: str, folder: Path, devices: Devices) -> Path | None:
+    since = time.monotonic()
     recipe = profile.settings.recipe_of(training.run)
     store = open_store(profile.store)
     verify(store, ("train",))
     pca = pca_file.read(profile.pca)
     if pca.store != store.identity:
         raise UserError(f"{profile.pca}: of other pictures than the store; run `replicate pca --profile {profile.name}`")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    net = initialise(build(training.network, len(store.classes), recipe.crop), training.seed)
-    net = net.to(device, memory_format=torch.channels_last)
+    net = start(training, len(store.classes), recipe.crop, devices)
     prepare_cpu(net, recipe.batch_size)
-    optimizer = PaperSGD(net.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay)
-    feed = Feed(recipe, net, store.train, Reading.of(net.description.input, store.mean), pca, training.seed)
     identity = files.identity(
         {
             "method": profile.settings.method,
@@ -79,104 +128,115 @@ def _train(profile: Profile, name: str, command: str, folder: Path) -> Path:
             "pca": pca.model_dump(mode="json"),
         }
     )
-
-    saved = folder / "checkpoint.safetensors"
-    progress = Progress(**checkpoint.restore(saved, net, optimizer, identity)) if saved.exists() else Progress()
-    if saved.exists():
-        print(f"{name}: goes on after epoch {progress.epoch}, update {_updates(progress, feed)}")
-
-    def save(after: float = 0) -> None:
-        """Writes a checkpoint if the last one is `after` seconds old."""
-        nonlocal since
-        if (now := time.monotonic()) - since >= after:
-            progress.spent, since = progress.spent + now - since, now
-            checkpoint.save(saved, net, optimizer, identity, asdict(progress))
-
-    with _stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there") as stopped:
-        _epochs(name, recipe, feed, net, optimizer, progress, save, stopped)
-
-    _write_log(profile.log(name), progress)
-    weights.save(
-        profile.weights(name),
-        net.state_dict(),
-        {
-            "profile": profile.name,
-            "training": name,
-            **training.model_dump(),
-            "classes": list(store.classes),
-            "side": recipe.crop,
-            "identity": identity,
-            "store": store.identity,
-            "train_pictures": len(feed.learning),
-            "held_out_pictures": len(feed.held_out),
-            "epochs": progress.epoch,
-            "updates": _updates(progress, feed),
-            "trained": records.provenance(
-                command, profile.root, profile.settings.method, progress.started, str(device), torch.get_num_threads()
-            )
-            .model_copy(update={"seconds": round(progress.spent + time.monotonic() - since, 1)})
-            .model_dump(),
-        },
-    )
-    saved.unlink(missing_ok=True)
-    return profile.weights(name)
+    devices.same("settings, network or pictures", identity)
+    reading = Reading.of(net.description.input, store.mean)
+    feed = Feed(recipe, net, store.train, reading, pca, training.seed, devices.replica, devices.replicas)
+    with ExitStack() as held:
+        keeper = held.enter_context(closing(Keeper(folder, identity, name))) if devices.rank == 0 else None
+        stopped = held.enter_context(_stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there"))
+        work = Work(name, feed, net, PaperSGD.of(recipe, net.named_parameters()), Progress(), devices, keeper, stopped, since)
+        _restore(work)
+        _epochs(work)
+        whole = devices.collect(net.state_dict(), shapes(net))
+        if keeper:
+            _write(profile, work, whole, training, command, identity, store)
+            keeper.finished()
+    return profile.weights(name) if keeper else None
 
 
-def _epochs(name: str, recipe: Recipe, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped) -> None:
-    """Epoch after epoch until the schedule says that training is over; keeps `progress` up to date."""
+def start(training: Training, classes: int, side: int, devices: Devices) -> Net:
+    """The network, or this device's tower of it, with the weights that it starts from."""
+    whole = initialise(build(training.network, classes, side), training.seed)
+    net = whole
+    if devices.tower:
+        net = build(training.network, classes, side, devices.tower)
+        take(net.state_dict(), whole.state_dict(), devices.tower)
+    return net.to(devices.device, memory_format=torch.channels_last)
+
+
+def _restore(work: Work) -> None:
+    """Goes on from the last checkpoint, if there is one: process 0 reads it, whatever devices wrote it."""
+    kept = work.keeper.restore() if work.keeper else None
+    if progress := work.devices.from_first(kept[1] if kept else None):
+        work.devices.spread(kept[0] if kept else None, work.tensors(), work.shapes())
+        work.progress = Progress(**progress)
+        if work.devices.rank == 0:
+            print(f"{work.name}: goes on after epoch {work.progress.epoch}, update {work.updates}", flush=True)
+
+
+def _epochs(work: Work) -> None:
+    """Epoch after epoch until the schedule says that training is over."""
+    recipe, feed, progress, first = work.feed.recipe, work.feed, work.progress, work.devices.rank == 0
     most, images = schedule.most_epochs(recipe.schedule), feed.batches * recipe.batch_size
-    done = progress.epoch * images + progress.batch * recipe.batch_size
-    with tqdm(total=most * images, initial=done, unit=" images", disable=None) as bar:
-        while not (stand := schedule.stand(recipe.schedule, [row["held_out_error"] for row in progress.log])).over:
-            rate = recipe.learning_rate / recipe.rate_divisor**stand.drops
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            bar.set_description(f"{name}: epoch {progress.epoch + 1} of at most {most}")
-            _epoch(name, feed, net, optimizer, progress, save, stopped, bar)
-            _finish_epoch(feed, net, progress, rate)
-            save()
+    with tqdm(total=most * images, initial=work.updates * recipe.batch_size, unit=" images", disable=None if first else True) as bar:
+        while not schedule.stand(recipe.schedule, errors := [row["held_out_error"] for row in progress.log]).over:
+            for group in work.optimizer.param_groups:
+                group["lr"] = schedule.rate(recipe, errors, group["param_names"][0])
+            bar.set_description(f"{work.name}: epoch {progress.epoch + 1} of at most {most}")
+            _epoch(work, bar)
+            _finish_epoch(work, schedule.rate(recipe, errors))
+            _keep_if_due(work, epoch_ended=True)
             row = progress.log[-1]
-            bar.write(
-                f"{name}: epoch {progress.epoch}: loss {row['train_loss']:.3f}, error {row['train_error']:.1f} % in training, "
-                f"{row['held_out_error']:.1f} % on {len(feed.held_out)} held out, {row['images_per_second']:.0f} images/s"
-            )
-            sys.stdout.flush()
+            if first:
+                bar.write(
+                    f"{work.name}: epoch {progress.epoch}: loss {row['train_loss']:.3f}, error {row['train_error']:.1f} % in training, "
+                    f"{row['held_out_error']:.1f} % on {len(feed.held_out)} held out, {row['images_per_second']:.0f} images/s"
+                )
+                sys.stdout.flush()
 
 
-def _epoch(name: str, feed: Feed, net: Net, optimizer: PaperSGD, progress: Progress, save, stopped, bar: tqdm) -> None:
+def _epoch(work: Work, bar: tqdm) -> None:
     """The updates of an epoch that are still to do."""
-    net.train()
-    clock = time.monotonic()
-    for batch, pictures, labels in feed.epoch(progress.epoch, progress.batch):
-        step = progress.epoch * feed.batches + batch
-        net.set_dropout_key(feed.seed, step)
-        loss, wrong = _update(net, optimizer, pictures, labels)
+    work.net.train()
+    progress, devices, clock = work.progress, work.devices, time.monotonic()
+    for batch, pictures, labels in work.feed.epoch(progress.epoch, progress.batch):
+        step = progress.epoch * work.feed.batches + batch
+        work.net.set_dropout_key(work.feed.seed, step, devices.replica, devices.replicas)
+        loss, wrong = update(work.net, work.optimizer, pictures, labels, work.feed.recipe.precision, devices)
+        progress.batch = batch + 1
         if not np.isfinite(loss):
-            raise UserError(
-                f"{name}: the loss is {loss} at update {step + 1}; the last checkpoint is kept; "
-                f"a smaller recipe.learning_rate may help"
-            )
-        progress.batch, progress.loss_sum, progress.errors = batch + 1, progress.loss_sum + loss, progress.errors + wrong
+            raise work.diverged(f"the loss is {loss},")
+        progress.loss_sum, progress.errors = progress.loss_sum + loss, progress.errors + wrong
         progress.seconds, clock = progress.seconds + time.monotonic() - clock, time.monotonic()
-        bar.update(len(labels))
-        save(after=0 if stopped() else CHECKPOINT_SECONDS)
-        if stopped():
-            raise KeyboardInterrupt
+        bar.update(work.feed.recipe.batch_size)
+        _keep_if_due(work)
 
 
-def _update(net: Net, optimizer: PaperSGD, pictures: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
-    """One update; the loss before it and how many of the batch were wrong."""
+def update(
+    net: Net, optimizer: PaperSGD, pictures: Tensor, labels: Tensor, precision: str = "float32", devices: Devices | None = None
+) -> tuple[float, int]:
+    """One update; the loss before it (mean of the whole batch) and how many of the batch were wrong."""
     labels = labels.to(pictures.device)
-    logits = net(pictures)
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits = net(pictures)
+    if logits.dtype == torch.bfloat16:
+        logits = logits.float()
     loss = F.cross_entropy(logits, labels)
     optimizer.zero_grad()
     loss.backward()
+    wrong = (logits.argmax(1) != labels).sum()
+    if devices is None:
+        optimizer.step()
+        return loss.item(), int(wrong)
+    devices.average_gradients(net)
     optimizer.step()
-    return loss.item(), int((logits.argmax(1) != labels).sum())
+    loss_sum, wrong_sum = devices.total(loss.item(), int(wrong))
+    return loss_sum / devices.replicas, int(wrong_sum)
 
 
-def _finish_epoch(feed: Feed, net: Net, progress: Progress, rate: float) -> None:
-    held_out_loss, held_out_error = _held_out(feed, net)
+def _keep_if_due(work: Work, epoch_ended: bool = False) -> None:
+    """All processes act together on what one of them was told, and on process 0's clock."""
+    due = work.keeper is not None and work.keeper.due(epoch_ended)
+    stop, due = work.devices.total(float(work.stopped()), float(due))
+    if stop or due:
+        work.keep(wait=bool(stop))
+    if stop:
+        raise KeyboardInterrupt
+
+
+def _finish_epoch(work: Work, rate: float) -> None:
+    feed, progress = work.feed, work.progress
+    held_out_loss, held_out_error = _held_out(work)
     images = feed.batches * feed.recipe.batch_size
     progress.log.append(
         {
@@ -195,25 +255,41 @@ def _finish_epoch(feed: Feed, net: Net, progress: Progress, rate: float) -> None
 
 
 @torch.no_grad()
-def _held_out(feed: Feed, net: Net) -> tuple[float, float]:
-    """Mean loss and top-1 error (percent) on the held-out pictures, centre view."""
-    net.eval()
+def _held_out(work: Work) -> tuple[float, float]:
+    """Mean loss and top-1 error (percent) on the held-out pictures, centre view, in float32."""
+    work.net.eval()
     loss, wrong = 0.0, 0
-    for pictures, labels in feed.centre(feed.held_out):
-        logits = net(pictures).double().cpu()
+    for pictures, labels in work.feed.centre(work.feed.held_out):
+        logits = work.net(pictures).double().cpu()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         wrong += int(top_k_errors(logits.softmax(1).numpy(), labels.numpy(), 1).sum())
-    return loss / len(feed.held_out), 100 * wrong / len(feed.held_out)
+    loss, wrong = work.devices.total(loss, wrong)
+    return loss / len(work.feed.held_out), 100 * wrong / len(work.feed.held_out)
 
 
-def _updates(progress: Progress, feed: Feed) -> int:
-    return progress.epoch * feed.batches + progress.batch
-
-
-def _write_log(path: Path, progress: Progress) -> None:
-    rows: list[dict[str, Any]] = progress.log
+def _write(profile: Profile, work: Work, whole: dict[str, Tensor], training: Training, command: str, identity: str, store: Store) -> None:
+    """The weights, with their story in the header, and the log."""
+    rows: list[dict[str, Any]] = work.progress.log
     lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
-    files.write_text(path, "\n".join(lines) + "\n")
+    files.write_text(profile.log(work.name), "\n".join(lines) + "\n")
+    seconds = round(work.progress.spent + time.monotonic() - work.since, 1)
+    device, threads, method = work.devices.name, torch.get_num_threads(), profile.settings.method
+    provenance = records.provenance(command, profile.root, method, work.progress.started, device, threads)
+    header = {
+        "profile": profile.name,
+        "training": work.name,
+        **training.model_dump(),
+        "classes": list(store.classes),
+        "side": work.net.side,
+        "identity": identity,
+        "store": store.identity,
+        "train_pictures": len(work.feed.learning),
+        "held_out_pictures": len(work.feed.held_out),
+        "epochs": work.progress.epoch,
+        "updates": work.updates,
+        "trained": provenance.model_copy(update={"seconds": seconds}).model_dump(),
+    }
+    weights.save(profile.weights(work.name), whole, header)
 
 
 @contextmanager

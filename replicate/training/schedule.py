@@ -1,11 +1,11 @@
-"""When the learning rate drops and when training ends (section 5), from nothing but the errors seen so far.
+"""The learning rates and when training ends (section 5), from nothing but the errors seen so far.
 
 A schedule is a pure function of the held-out errors after each epoch (percent), so a restart needs no state.
 """
 
 from dataclasses import dataclass
 
-from replicate.settings import Fixed, Plateau
+from replicate.settings import Fixed, Plateau, Recipe
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,18 @@ def stand(schedule: Plateau | Fixed, errors: list[float]) -> Stand:
                 return Stand(drops, True)
             drops, since = drops + 1, 0
     return Stand(drops, len(errors) >= schedule.max_epochs)
+
+
+def rate(recipe: Recipe, errors: list[float], parameter: str | None = None) -> float:
+    """The rate of a parameter (`conv1.weight`) in the epoch that follows these errors; without one the common rate.
+
+    Who is named in `own_rates` has the last rate there that is in force; the schedule lowers only what is not named.
+    """
+    if parameter is not None:
+        own = [own.rate for own in recipe.own_rates if own.after <= len(errors) and own.names(parameter)]
+        if own:
+            return own[-1]
+    return recipe.learning_rate / recipe.rate_divisor ** stand(recipe.schedule, errors).drops
 
 
 def most_epochs(schedule: Plateau | Fixed) -> int:

@@ -251,7 +251,7 @@ def test_the_pictures_of_every_profile_are_among_its_departures(profile):
 
 def test_every_departure_is_a_row(settings_on):
     left = {"crop": 96, "batch_size": 32, "momentum": 0.8, "weight_decay": 0.001, "learning_rate": 0.02, "rate_divisor": 5,
-            "reflections": False, "colour_noise": {"reading": "none", "std": 0.1}}  # fmt: skip
+            "reflections": False, "colour_noise": {"reading": "none", "std": 0.1, "divisor": 1, "until_epoch": None}}  # fmt: skip
     own = settings_on("ilsvrc2012", **left)
     schedule = Fixed(rule="fixed", drop_after=[2], epochs=4)
     own = own.model_copy(update={"recipe": own.recipe.model_copy(update={"schedule": schedule})})
@@ -262,6 +262,22 @@ def test_every_departure_is_a_row(settings_on):
     assert set(rows) == expected
     assert (rows["batch-size"].paper, rows["batch-size"].here) == ("128 pictures", "32 pictures")
     assert (rows["random-crops"].paper, rows["random-crops"].here) == ("reflections yes", "reflections no")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "claim"),
+    [
+        ("crops_shared_by", 32, "random-crops"),
+        ("decays", "weights", "weight-decay"),
+        ("own_rates", [{"of": "biases", "after": 0, "rate": 0.02}], "equal-learning-rate"),
+        ("colour_noise", {"reading": "literal", "std": 0.1, "divisor": 1.1, "until_epoch": None}, "colour-std"),
+        ("colour_noise", {"reading": "literal", "std": 0.1, "divisor": 1, "until_epoch": 68}, "colour-std"),
+    ],
+)
+def test_what_the_2012_code_does_otherwise_departs_from_the_text(settings_on, key, value, claim):
+    before = {one.claim for one in departures(settings_on("ilsvrc2012"))}
+    after = {one.claim for one in departures(settings_on("ilsvrc2012", **{key: value}))}
+    assert after ^ before <= {claim, "colour-reading"} and claim in after - before
 
 
 def test_a_narrower_network_departs_layer_by_layer(settings_on):

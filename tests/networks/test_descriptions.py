@@ -117,7 +117,7 @@ def test_a_kind_that_there_is_not_is_told_with_those_that_there_are(folder):
 
 def test_the_numbers_that_input_takes(folder):
     assert refused(folder, "paper", paper() | {"input": paper()["input"] | {"mean": "img"}}) == (
-        "input: mean: must be 'image' or a list of numbers, is 'img'"
+        "input: mean: must be 'image', 'image-centre' or a list of numbers, is 'img'"
     )
     assert refused(folder, "paper", paper() | {"input": paper()["input"] | {"std": [1, -1, 1]}}) == (
         "input: std: number 2: must be above 0, is -1"

@@ -1,6 +1,7 @@
 """Tar archives in place: every writer's form is read, everything odd is refused in one line."""
 
 import io
+import os
 import tarfile
 
 import pytest
@@ -106,10 +107,40 @@ def test_an_extended_header_may_not_be_large_or_nonsense():
         odd_header = odd("x", tarfile.XHDTYPE)
         odd_header.size = len(text)
         refused(odd_header.tobuf() + text.ljust(512, b"\0") + tar(FILES), "damaged")
-    for value in ("x", "1e3"):
+    for value in ("x", "1e3", "1_0", "+1", "-1", " 1", "0x1", "\u0661", "", "9" * 30):
         wrong = odd("a.JPEG")
         wrong.pax_headers = {"size": value}
         refused(tar([(wrong, b"")], tarfile.PAX_FORMAT), "damaged")
+
+
+def test_a_size_that_only_an_extended_header_has_is_used():
+    """Octal digits of the plain header end at 8 GB."""
+    large = odd("a.JPEG")
+    large.pax_headers = {"size": "1029"}
+    data = tar([(large, b"x" * 1029), ("b.JPEG", b"next")], tarfile.PAX_FORMAT)
+    member = next(m for m in tarfile.open(fileobj=io.BytesIO(data)) if m.name == "a.JPEG")
+    plain = odd("a.JPEG")
+    assert plain.size == 0
+    at = member.offset_data - 512
+    assert listed(data[:at] + plain.tobuf() + data[at + 512 :]) == [("a.JPEG", b"x" * 1029), ("b.JPEG", b"next")]
+
+
+@pytest.mark.parametrize("name", ["a\nb.JPEG", "a\tb.JPEG", "\x1b[31mred.JPEG", "a\udcff.JPEG", "gpj\u202eexe"])
+def test_names_that_cannot_be_printed_are_refused(name):
+    refused(tar([*FILES, (odd(name), b"")]), "cannot be printed")
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("w:gz", "gzip"), ("w:xz", "xz"), ("w:bz2", "bzip2")])
+def test_an_archive_that_is_compressed_against_its_name_is_told(tmp_path, mode, kind):
+    (tmp_path / "x.tar").write_bytes(tar(FILES, mode=mode))
+    with pytest.raises(UserError, match=f"x.tar: compressed by {kind}, which its name does not say"), opened(tmp_path / "x.tar"):
+        pass
+
+
+def test_a_pipe_is_no_archive(tmp_path):
+    os.mkfifo(tmp_path / "x.tar")
+    with pytest.raises(UserError, match="x.tar: no regular file"), opened(tmp_path / "x.tar"):
+        pass
 
 
 def test_a_name_for_all_members_at_once_is_refused():

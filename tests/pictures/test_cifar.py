@@ -1,6 +1,7 @@
 """CIFAR-10's binary version, on small files of the same form and, where they are, the real ones."""
 
 import io
+import os
 import pickle
 import shutil
 import tarfile
@@ -141,6 +142,17 @@ def test_files_that_are_not_whole(ours):
     refused("batches.meta.txt", b"../x\ncat\n", "must name the classes")
     (folder / "data_batch_3.bin").unlink()
     with pytest.raises(UserError, match="data_batch_3.bin: cannot be read"):
+        sources.listing(ours)
+
+
+def test_a_mark_of_windows_is_no_part_of_a_name_and_a_pipe_no_file(ours):
+    folder = official.cifar10(ours.source)
+    names, batch = folder / "batches.meta.txt", folder / "data_batch_2.bin"
+    names.write_bytes(b"\xef\xbb\xbf" + names.read_bytes())
+    assert sources.listing(ours).classes == list(official.CIFAR_CLASSES)
+    batch.unlink()
+    os.mkfifo(batch)
+    with pytest.raises(UserError, match="data_batch_2.bin: no regular file"):
         sources.listing(ours)
 
 

@@ -92,7 +92,7 @@ def test_a_kill_before_any_change_of_a_file_loses_nothing(of_kind, monkeypatch):
     deadline, done, built = [0], [0], []
     write, build = unfinished.write, shards.build
     monkeypatch.setattr(unfinished, "write", lambda new, progress: (write(new, progress), done.append(len(progress.shards))))
-    monkeypatch.setattr(shards, "build", lambda job, tick: (None if job.known else built.append(job)) or build(job, tick))
+    monkeypatch.setattr(shards, "build", lambda job, *rest: (None if job.known else built.append(job)) or build(job, *rest))
 
     def dying(change):
         def changed(*arguments, **options):
@@ -106,7 +106,7 @@ def test_a_kill_before_any_change_of_a_file_loses_nothing(of_kind, monkeypatch):
     kills = 0
     for number in range(1, 1000):
         for path in data.iterdir():
-            if path.name != "source":
+            if path.name not in ("source", ".store.lock"):
                 shutil.rmtree(path)
         shutil.rmtree(state)
         deadline[0], done[:] = number, [0]
@@ -123,7 +123,7 @@ def test_a_kill_before_any_change_of_a_file_loses_nothing(of_kind, monkeypatch):
         prepare(ours, workers=1)
         assert SHARDS - finished - len(built) in (0, 1)  # 1: killed when the last shard was just written down
         assert contents(ours.store) == wanted
-        assert {path.name for path in data.iterdir()} == {"source", "store"}
+        assert {path.name for path in data.iterdir()} == {"source", "store", ".store.lock"}
     assert kills > 30
 
 
@@ -133,7 +133,7 @@ from pathlib import Path
 from replicate.pictures import prepare, store
 from tests.pictures.conftest import profile_at
 if __name__ == "__main__":
-    store.SHARD_PICTURES, prepare.FEW_PICTURES = 4, 0
+    store.SHARD_PICTURES, prepare.FEW_SHARDS = 4, 0
     prepare.prepare(profile_at(Path(sys.argv[1]), {"kind": "ilsvrc2012", "name": "small-2012"}), workers=2)
 """
 
@@ -158,6 +158,6 @@ def test_two_workers_give_the_same_bytes_and_end_when_their_parent_is_killed(of_
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < end:
         time.sleep(0.01)
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
-    monkeypatch.setattr(module, "FEW_PICTURES", 0)
+    monkeypatch.setattr(module, "FEW_SHARDS", 0)
     prepare(ours, workers=2)
     assert contents(ours.store) == wanted

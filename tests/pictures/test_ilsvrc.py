@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import tarfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -134,6 +135,21 @@ def test_archives_are_indexed_once_and_a_changed_one_again(of_2012, monkeypatch)
     assert scanned == [str(of_2012.source / VAL)]
 
 
+def test_an_archive_replaced_by_another_of_the_same_size_and_time_is_read_again(of_2012, monkeypatch):
+    before = sources.listing(of_2012)
+    archive = of_2012.source / VAL
+    was = archive.stat()
+    members = [(name, data) for name, (_, data) in official.held().items()]  # in another order, so that all lie elsewhere
+    new = archive.with_name("new")
+    new.write_bytes(official.tar(members))
+    os.utime(new, ns=(was.st_atime_ns, was.st_mtime_ns))
+    new.replace(archive)
+    assert (archive.stat().st_size, archive.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    after = sources.listing(of_2012)
+    assert after.elsewhere != before.elsewhere
+    assert bytes_of(after, "val") == expected(official.held(), "val")
+
+
 def test_an_index_that_was_not_finished_is_not_kept(of_2012, monkeypatch):
     def die(file, where, *rest):
         raise KeyboardInterrupt
@@ -164,6 +180,22 @@ def test_an_official_source_must_have_the_published_sums(profile, monkeypatch, t
     whole = (ours.source / KIT).read_bytes()
     (ours.source / KIT).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(UserError, match=f"{KIT}: its MD5 sum is"):
+        sources.listing(ours)
+
+
+def test_the_sum_of_a_file_that_was_replaced_is_computed_again(profile, monkeypatch, tmp_path):
+    """Though it has the size and the time of the former."""
+    ours = profile({"kind": "ilsvrc2012", "name": "ilsvrc2012"})
+    official.ilsvrc2012(ours.source)
+    published(monkeypatch, tmp_path, "ilsvrc2012", ours.source)
+    sources.provide(ours)
+    archive = ours.source / VAL
+    was, whole = archive.stat(), archive.read_bytes()
+    time.sleep(0.02)  # not within the clock's step
+    archive.write_bytes(whole.replace(b"JFIF", b"JFIX"))
+    os.utime(archive, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (archive.stat().st_size, archive.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    with pytest.raises(UserError, match=f"{VAL}: its MD5 sum is"):
         sources.listing(ours)
 
 
@@ -231,6 +263,31 @@ def test_training_archives_that_are_not_the_contest_s(of_2012):
     twice = [(f"{front}n01440764.tar", official.tar(list(train["n01440764"].items()))) for front in ("", "again/")]
     refused(of_2012, TRAIN, official.tar(twice), "n01440764.tar is there twice")
     refused(of_2012, TRAIN, official.tar([("n01440764.tar", b"no archive" * 100)]), "n01440764.tar: damaged at byte")
+
+
+@pytest.mark.parametrize("name", ["small-2012", "ilsvrc2012"])
+def test_a_pipe_and_a_compressed_archive_are_told(profile, name):
+    """Before any sum is computed."""
+    ours = profile({"kind": "ilsvrc2012", "name": name})
+    official.ilsvrc2012(ours.source)
+    archive = ours.source / TRAIN
+    whole = archive.read_bytes()
+    refused(ours, TRAIN, gzip.compress(whole), "compressed by gzip")
+    archive.unlink()
+    os.mkfifo(archive)
+    with pytest.raises(UserError, match=f"{TRAIN}: no regular file"):
+        sources.listing(ours)
+
+
+def test_labels_may_begin_with_the_mark_of_windows(of_2012, of_2010):
+    mark = b"\xef\xbb\xbf"
+    (of_2012.source / KIT).write_bytes(official.kit(2012, truth=mark + official.truth(2012)))
+    assert bytes_of(sources.listing(of_2012), "val") == expected(official.held(), "val")
+    ours = of_2010("test")
+    path = ours.source / ilsvrc.TEST_LABELS
+    before = sources.listing(ours)
+    path.write_bytes(mark + path.read_bytes())
+    assert sources.listing(ours) == before
 
 
 def test_archives_that_are_cut_off(of_2012):

@@ -39,10 +39,15 @@ def test_verify_finds_a_lost_a_short_and_an_altered_file(small_profile):
 
 
 def test_verify_finds_an_altered_list(small_profile):
-    with open(small_profile.store / "train.csv", "a") as file:
-        file.write("one more\n")
-    assert "train.csv: altered" in run("verify", "--full").output
-    assert "train.csv: " in run("verify").output and "lines instead of" in run("verify").output
+    path, pictures = small_profile.store / "train.csv", len(open_store(small_profile.store).train)
+    whole = path.read_text()
+    path.write_text(whole + "one more,1\n")
+    assert f"{path}: altered" in run("verify", "--full").output
+    assert f"{path}: {pictures + 1} pictures instead of {pictures}" in run("verify").output
+    path.write_text(whole + "no class\n")
+    assert f"{path}: altered" in run("verify").output
+    path.write_text(whole.replace("train/", '"train/\n', 1).replace(".JPEG,", '.JPEG",', 1))  # a name may have two lines
+    assert str(path) not in run("verify").output
 
 
 def test_a_shard_whose_header_is_none_is_one_line(small_profile):
@@ -62,10 +67,12 @@ def test_show_writes_the_picture(small_profile, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(("--index", "100000", "--save", "x.png"), "pictures, 0 to"), (("--index", "0", "--save", "x.what"), "use .png")]
+    ("arguments", "said"), [(("--index", "100000", "--save", "x.png"), "pictures, 0 to"), (("--index", "0", "--save", "x.what"), "use .png"),
+     (("--index", "0", "--save", "x.pdf"), "use .png"), (("--index", "0", "--save", "x.eps"), "use .png")]
 )
 def test_what_show_cannot_do_is_one_line(small_profile, arguments, said):
     assert said in str(run("show", *arguments).exception)
+    assert not list(small_profile.root.glob("x.*"))
 
 
 OPEN = """

@@ -1,5 +1,7 @@
 """Kaggle's layout of ILSVRC-2012, on small sets of the same form."""
 
+import os
+
 import pytest
 
 from replicate.errors import UserError
@@ -35,6 +37,25 @@ def test_source_says_what_it_found(ours):
     assert sources.provide(ours).endswith("12 training and 6 validation pictures of 3 classes: data/test/source/ILSVRC/Data/CLS-LOC")
     (ours.source / "ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000002.JPEG").unlink()
     assert sources.provide(ours).endswith("LOC_val_solution.csv lists 6 validation pictures.")
+
+
+def test_a_picture_that_is_there_with_two_suffixes(ours):
+    folder = ours.source / "ILSVRC/Data/CLS-LOC/val"
+    (folder / "ILSVRC2012_val_00000002.png").write_bytes(b"x")
+    with pytest.raises(UserError, match="val_00000002.png: there with another suffix too; remove one") as error:
+        sources.listing(ours)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["LOC_val_solution.csv", "LOC_synset_mapping.txt"])
+def test_a_pipe_is_no_list_and_a_mark_of_windows_no_fault(ours, name):
+    path, before = ours.source / name, sources.listing(ours)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert sources.listing(ours) == before
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{name}: no regular file"):
+        sources.listing(ours)
 
 
 @pytest.mark.parametrize("name", ["LOC_val_solution.csv", "LOC_synset_mapping.txt"])

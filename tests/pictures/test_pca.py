@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from replicate import files
 from replicate.errors import UserError
-from replicate.pictures import pca, sources
+from replicate.pictures import pca, sources, store
 from replicate.pictures.prepare import prepare
 from replicate.pictures.store import open_store
 
@@ -52,17 +53,60 @@ def test_column_i_of_the_eigenvectors_is_the_direction_of_eigenvalue_i():
     assert projected.var(axis=0) == pytest.approx(found.eigenvalues, rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_in_grey_give_the_same_vectors_on_every_machine(seed):
+    """Two of their eigenvalues are zero, and any vectors across grey belong to them: what a machine finds is in its last bits."""
+    values = np.random.default_rng(1).integers(0, 256, 500)
+    grey = pca.from_sums("made up", *sums_of(np.repeat(values[:, None], 3, axis=1)))
+    assert grey.eigenvalues[1:] == grey.standard_deviations[1:] == [0, 0]
+    thirds = [[3**-0.5, (2 / 3) ** 0.5, 0], [3**-0.5, -(6**-0.5), 2**-0.5], [3**-0.5, -(6**-0.5), -(2**-0.5)]]
+    assert grey.eigenvectors == [[pca._round(value) for value in row] for row in thirds]
+    noise = np.random.default_rng(seed).normal(0, 1e-12, (3, 3))
+    found = pca._eigenpairs(np.array(grey.covariance) + noise + noise.T)
+    assert [[pca._round(value) for value in row] for row in found[1]] == grey.eigenvectors and found[0][1:] == [0, 0]
+
+
+def test_pictures_of_one_colour_and_of_equal_spread_have_the_axes_as_vectors():
+    same = pca.from_sums("made up", *sums_of(np.full((9, 3), 7)))
+    assert (same.eigenvalues, same.eigenvectors) == ([0] * 3, np.eye(3).tolist())
+    cube = np.stack(np.meshgrid([0, 255], [0, 255], [0, 255]), -1).reshape(-1, 3)
+    assert pca.from_sums("made up", *sums_of(cube)).eigenvectors == np.eye(3).tolist()
+
+
+def test_an_altered_shard_is_noticed_while_it_is_summed(profile, monkeypatch):
+    """In the same reading: no file of the store is hashed beforehand."""
+    ours = profile(DRAWN)
+    sources.provide(ours)
+    prepare(ours, workers=1)
+    monkeypatch.setattr(store, "PART_BYTES", 10_000)  # several parts a shard
+    hashed, sha256 = [], files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path.name) or sha256(path))
+    pca.compute(ours)
+    assert hashed == ["manifest.json"]
+    ours.pca.unlink()
+    shard = ours.store / "train-00000.npy"
+    whole = shard.read_bytes()
+    for at in (20, 9000, -1):  # the header, a pixel, the last
+        altered = bytearray(whole)
+        altered[at] ^= 1
+        shard.write_bytes(altered)
+        with pytest.raises(UserError, match="train-00000.npy is altered"):
+            pca.compute(ours)
+        assert not ours.pca.exists()
+
+
 class Blocks:
     """What `sums` asks of a split."""
 
     def __init__(self, *blocks):
         self._blocks = blocks
+        self.shards = len(blocks)
 
     def __len__(self):
         return sum(map(len, self._blocks))
 
-    def blocks(self):
-        yield from self._blocks
+    def parts(self, shard):
+        yield from np.array_split(self._blocks[shard], 2)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

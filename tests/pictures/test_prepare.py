@@ -1,7 +1,12 @@
 import io
+import itertools
 import json
 import os
 import shutil
+import threading
+import time
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +14,7 @@ from PIL import Image
 
 from replicate import files
 from replicate.errors import UserError
-from replicate.pictures import pca, shards, sources, store
+from replicate.pictures import draw, pca, shards, sources, store
 from replicate.pictures import prepare as module
 from replicate.pictures.decode import decode
 from replicate.pictures.prepare import prepare
@@ -40,7 +45,7 @@ def contents(folder):
 
 
 def left_over(profile):
-    return [path.name for path in profile.store.parent.iterdir() if path.name.startswith(".")]
+    return [path.name for path in profile.store.parent.iterdir() if path.name.startswith(".") and path.name != ".store.lock"]
 
 
 def test_a_store_holds_every_picture_with_its_class(drawn):
@@ -72,7 +77,7 @@ def test_pictures_lie_in_an_order_that_mixes_the_classes(drawn):
 def test_take_gathers_in_any_order_across_shards(drawn):
     prepare(drawn, workers=1)
     split = open_store(drawn.store).train
-    everything = np.concatenate(list(split.blocks()))
+    everything = np.concatenate([np.load(path) for path in sorted(drawn.store.glob("train-*.npy"))])
     wanted = np.random.default_rng(1).integers(0, 40, 100)
     assert np.array_equal(split.take(wanted), everything[wanted])
     assert split.take([]).shape == (0, 32, 32, 3)
@@ -123,9 +128,27 @@ def test_a_second_prepare_decodes_nothing_and_changes_nothing(drawn, monkeypatch
 def test_the_bytes_are_the_same_for_any_number_of_workers(drawn, monkeypatch):
     prepare(drawn, workers=1)
     before = contents(drawn.store)
+    for few in (0, module.FEW_SHARDS):  # with processes, with threads
+        shutil.rmtree(drawn.store)
+        monkeypatch.setattr(module, "FEW_SHARDS", few)
+        prepare(drawn, workers=2)
+        assert contents(drawn.store) == before
+
+
+def test_workers_share_a_shard_where_there_are_few(drawn, monkeypatch):
+    monkeypatch.setattr(store, "SHARD_PICTURES", 60)
+    prepare(drawn, workers=1)
+    before = contents(drawn.store)
     shutil.rmtree(drawn.store)
-    monkeypatch.setattr(module, "FEW_PICTURES", 0)  # really start processes
-    prepare(drawn, workers=2)
+    together, number, decode = threading.Barrier(3), itertools.count(), shards.decode
+
+    def first_three_at_once(*arguments):
+        if next(number) < 3:
+            together.wait(timeout=20)  # raises where nobody else comes
+        return decode(*arguments)
+
+    monkeypatch.setattr(shards, "decode", first_three_at_once)
+    prepare(drawn, workers=3)
     assert contents(drawn.store) == before
 
 
@@ -142,12 +165,12 @@ def test_a_run_that_was_killed_goes_on(drawn, monkeypatch):
     shutil.rmtree(drawn.store)
     build, done = shards.build, []
 
-    def die_in_the_third(job, tick):
+    def die_in_the_third(job, tick, threads):
         if len(done) == 2:
             job.path.with_name(".train-00002.npy.tmp.npy").write_bytes(b"half")
             raise KeyboardInterrupt
         done.append(job)
-        return build(job, tick)
+        return build(job, tick, threads)
 
     monkeypatch.setattr(shards, "build", die_in_the_third)
     with pytest.raises(KeyboardInterrupt):
@@ -339,3 +362,169 @@ def test_a_picture_replaced_by_one_of_equal_name_and_size_is_noticed(mine):
     prepare(ours, workers=1)
     split = open_store(ours.store).train
     assert split.take([split.names.index(name)])[0, 0, 0].tolist() == [0, 128, 0]
+
+
+def test_one_replaced_by_another_of_the_same_time_is_noticed_too(mine):
+    """As `wget` does, which gives what it downloads the server's time."""
+    ours = mine()
+    path = ours.source / "train" / "disc-checks" / "swapped.bmp"
+    Image.new("RGB", (50, 50), "red").save(path)
+    prepare(ours, workers=1)
+    was = path.stat()
+    time.sleep(0.02)  # not within the clock's step
+    Image.new("RGB", (50, 50), "green").save(path)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    prepare(ours, workers=1)
+    split = open_store(ours.store).train
+    assert split.take([split.names.index("train/disc-checks/swapped.bmp")])[0, 0, 0].tolist() == [0, 128, 0]
+
+
+def test_a_sound_store_is_checked_with_a_bar(drawn, monkeypatch):
+    prepare(drawn, workers=1)
+    bars = []
+
+    def bar(files, **options):
+        bars.append((options, list(files)))
+        return bars[-1][1]
+
+    monkeypatch.setattr(store, "tqdm", bar)
+    prepare(drawn, workers=1)
+    [(options, files)] = bars
+    assert {file for file, _ in files} == {path.name for path in drawn.store.iterdir()} - {"manifest.json"}
+    assert options["disable"] is None  # shown on a terminal
+
+
+@pytest.fixture
+def linked(drawn, tmp_path):
+    """The store's place is a link to a folder on another disk, as it were, which is not there yet."""
+    (tmp_path / "disk").mkdir()
+    drawn.store.symlink_to(tmp_path / "disk" / "mine")
+    return drawn
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_link_in_the_place_of_the_store_is_followed(linked, tmp_path, monkeypatch, there):
+    target = linked.store.resolve()
+    if there:
+        target.mkdir()
+    build = shards.build
+    monkeypatch.setattr(shards, "build", lambda job, *rest: die() if "val" in job.path.name else build(job, *rest))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(linked, workers=1)
+    assert sorted(path.name for path in target.parent.glob(".mine-unfinished/*.npy")) == [f"train-0000{n}.npy" for n in range(3)]
+    monkeypatch.setattr(shards, "build", build)
+    prepare(linked, workers=1)
+    assert linked.store.is_symlink() and not target.is_symlink()
+    verify(open_store(linked.store))
+    before = contents(target)
+    (target / "val-00000.npy").unlink()
+    prepare(linked, workers=1)
+    assert linked.store.is_symlink() and contents(target) == before
+    assert {path.name for path in target.parent.iterdir()} == {"mine", ".mine.lock"} and not left_over(linked)
+
+
+def die():
+    raise KeyboardInterrupt
+
+
+def refused(profile, match):
+    with pytest.raises(UserError, match=match) as error:
+        prepare(profile, workers=1)
+    assert "\n" not in str(error.value)
+
+
+def test_a_link_to_a_folder_that_is_no_store_deletes_nothing(linked, tmp_path):
+    target = linked.store.resolve()
+    target.mkdir()
+    (target / "thesis.tex").write_text("three years")
+    refused(linked, "holds 'thesis.tex', no part of a store")
+    assert contents(target) == {"thesis.tex": b"three years"} and linked.store.is_symlink()
+    shutil.rmtree(target)
+    target.write_text("a file")
+    refused(linked, "a file, where the store's folder")
+    assert target.read_text() == "a file"
+
+
+def test_links_that_lead_nowhere_and_disks_in_the_place_are_one_line(linked, drawn, monkeypatch):
+    target = linked.store.resolve()
+    target.parent.rmdir()
+    refused(linked, "mount its disk, or make that folder")
+    linked.store.unlink()
+    linked.store.symlink_to(linked.store.name)
+    refused(linked, "leads to itself")
+    linked.store.unlink()
+    linked.store.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == linked.store)
+    refused(linked, "where a disk is mounted")
+
+
+def test_what_is_unfinished_of_other_parameters_goes(mine, monkeypatch):
+    first, other, third = mine(), mine(side=40), mine(side=48)
+    prepare(first, workers=1)
+    unfinished = first.store.with_name(".store-unfinished")
+    build = shards.build
+
+    def killed(profile):
+        monkeypatch.setattr(shards, "build", lambda job, *rest: die() if "val" in job.path.name else build(job, *rest))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(profile, workers=1)
+        monkeypatch.setattr(shards, "build", build)
+        return (unfinished / "train-00000.npy").stat().st_size
+
+    size = killed(other)
+    with files.lock(first.store.with_name(".store.lock"), ""):
+        refused(first, "is running")
+    assert (unfinished / "train-00000.npy").is_file()  # another process may be at it
+    prepare(first, workers=1)  # is sound
+    assert not left_over(first)
+    killed(other)
+    assert killed(third) > size  # begun: in its place
+    prepare(third, workers=1)
+    assert not left_over(first)
+
+
+def test_the_name_of_a_file_cannot_speak_to_the_terminal(mine, capsys):
+    ours = mine(skip_broken=True)
+    name = "red\x1b[31m\nError: none\u202e.png"
+    (ours.source / "train" / "disc-checks" / name).write_bytes(b"no picture")
+    said = prepare(ours, workers=1)
+    with pytest.raises(UserError, match="1 of 61"):
+        prepare(mine(skip_broken=False), workers=1)
+    for text in (said, capsys.readouterr().err):
+        assert r"red\x1b[31m\nError: none\u202e.png: not a picture" in text and "\x1b" not in text
+
+
+def test_a_pipe_is_no_picture(mine, capsys):
+    ours = mine()
+    os.mkfifo(ours.source / "train" / "disc-checks" / "pipe.JPEG")
+    refused(ours, "1 of 61 pictures")
+    assert "pipe.JPEG: no regular file" in capsys.readouterr().err
+
+
+def test_labels_are_read_without_the_names(drawn):
+    prepare(drawn, workers=1)
+    split = open_store(drawn.store).train
+    text = (drawn.store / "train.csv").read_text()
+    (drawn.store / "train.csv").write_text(text.replace("train/", "train/" + "long/" * 5000))  # a megabyte in all
+    tracemalloc.start()
+    assert len(split.labels) == 40
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400_000
+    (drawn.store / "train.csv").write_text(text)
+    assert [split.names[i].split("/")[1] for i in range(40)] == [sorted(draw.CLASSES)[label] for label in split.labels]
+
+
+@pytest.mark.parametrize("line", ["x,10", "x,-1", f"x,{10**30}", "x,one", "x", "x,1,2"])
+def test_a_list_that_was_altered_is_one_line(drawn, line):
+    prepare(drawn, workers=1)
+    path = drawn.store / "train.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], line]) + "\n")
+    with pytest.raises(UserError, match="train.csv is altered"):
+        open_store(drawn.store).train.labels  # noqa: B018
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    for what in ("names", "labels"):
+        with pytest.raises(UserError, match="train.csv is altered"):
+            getattr(open_store(drawn.store).train, what)

@@ -54,6 +54,38 @@ def test_drawn_pictures_are_drawn_into_the_profile_and_drawn_anew(profile):
     assert [path.name for path in drawn.pictures.parent.iterdir()] == ["pictures"]
 
 
+def test_a_link_for_the_pictures_is_followed_once_and_what_it_leads_to_is_never_deleted(profile, tmp_path):
+    drawn = profile(DRAWN)
+    drawn.pictures.parent.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    drawn.pictures.symlink_to(tmp_path / "disk")
+    sources.provide(drawn)
+    assert drawn.pictures.is_symlink() and {path.name for path in (tmp_path / "disk").iterdir()} == {"train", "val"}
+    before = everything(tmp_path / "disk")
+    with pytest.raises(UserError, match="disk, which is not an empty folder; empty it, or remove the link"):
+        sources.provide(drawn)
+    assert everything(tmp_path / "disk") == before
+
+
+def test_names_are_escaped_where_a_folder_is_refused(tmp_path):
+    folder = small_set(tmp_path / "set")
+    (folder / "train" / "a\x1b[31m").mkdir()
+    with pytest.raises(UserError, match=r"/a\\x1b\[31m: class 'a\\x1b\[31m' has no pictures"):
+        scan(folder)
+    (folder / "train" / "a\x1b[31m").rmdir()
+    (folder / "train" / "cat" / "b\nc").mkdir()
+    with pytest.raises(UserError, match=r"/b\\nc: a folder"):
+        scan(folder)
+
+
+def test_a_pipe_among_the_pictures_is_not_copied(profile):
+    ours = profile(IMAGENETTE)
+    os.mkfifo(small_set(ours.source) / "train" / "cat" / "pipe.JPEG")
+    with pytest.raises(UserError, match="pipe.JPEG: no file that can be read"):
+        sources.provide(ours)
+    assert not ours.pictures.exists()
+
+
 @pytest.mark.parametrize("link", [False, True])
 def test_a_folder_is_read_where_it_is(profile, tmp_path, link):
     mine = profile()

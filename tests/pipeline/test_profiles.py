@@ -13,7 +13,7 @@ from replicate.modules import build, initialise
 from replicate.pictures import draw
 from replicate.pictures.crops import Reading
 from replicate.pictures.decode import decode
-from replicate.training.loop import _update as update
+from replicate.training.loop import update
 from replicate.training.update import PaperSGD
 from tests.conftest import ROOT
 

@@ -141,11 +141,10 @@ def test_the_pca_names_no_store(profile: Profile) -> None:
 
 
 def test_an_older_method_is_marked(clone: Path) -> None:
-    path = clone / "params.yaml"
-    path.write_text(path.read_text().replace("method: 1", "method: 2"))
-    run(settings.load("demo"), method=1)
+    profile = settings.load("demo")
+    run(profile, method=1)
     table = tables.build("trainings")
-    assert "older than the profile's 2" in writers.text(table)
+    assert f"older than the profile's {profile.settings.method}" in writers.text(table)
 
 
 def test_a_training_that_was_not_run_is_listed_as_such(profile: Profile) -> None:
@@ -198,13 +197,13 @@ def test_unknown_names_suggest_the_nearest() -> None:
         tables.build("networks", network="paper")
 
 
-@pytest.mark.parametrize("name", ["claims", "score"])
+@pytest.mark.parametrize("name", ["claims", "score", "precision"])
 def test_statements_import_no_heavy_library_with_results_either(name: str, profile: Profile) -> None:
     heavy = {"torch", "torchvision", "numba", "scipy", "matplotlib", "pandas", "jinja2"}
     assert imported(name, heavy) == "[]"
 
 
-@pytest.mark.parametrize("name", ["params", "flops", "shapes", "arithmetic", "networks"])
+@pytest.mark.parametrize("name", ["params", "flops", "shapes", "arithmetic", "networks", "towers"])
 def test_a_cheap_table_imports_nothing_heavy(name: str) -> None:
     heavy = {"torch", "torchvision", "numba", "scipy", "matplotlib", "pandas", "jinja2", "numpy"}
     assert imported(name, heavy) == "[]"

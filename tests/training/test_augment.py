@@ -8,8 +8,9 @@ from replicate.networks import load
 from replicate.paper import claims
 from replicate.pictures.crops import Reading
 from replicate.pictures.pca import read as read_pca
-from replicate.settings import ColourNoise
+from replicate.settings import load_from
 from replicate.training.augment import colour_axes, draw
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -62,14 +63,49 @@ def test_colour_noise_lies_along_the_eigenvectors_with_their_size(recipe, pca):
 
 
 def test_the_printed_formula_depends_on_the_unit(recipe, pca):
-    literal = colour_axes(recipe.model_copy(update={"colour_noise": ColourNoise(reading="literal", std=0.1)}), pca)
+    literal = colour_axes(recipe.model_copy(update={"colour_noise": recipe.colour_noise.model_copy(update={"reading": "literal"})}), pca)
     root = colour_axes(recipe, pca)
     assert np.linalg.norm(literal, axis=0) == pytest.approx(np.array(pca.eigenvalues) / 255)
     assert np.linalg.norm(root, axis=0) == pytest.approx(np.sqrt(pca.eigenvalues))
 
 
 def test_switched_off(recipe, pca):
-    off = recipe.model_copy(update={"crops": "centre", "reflections": False, "colour_noise": ColourNoise(reading="none", std=0.1)})
+    off = recipe.model_copy(update={"crops": "centre", "reflections": False, "colour_noise": recipe.colour_noise.model_copy(update={"reading": "none"})})
     drawn = draw(off, pca, 50, 36, seed=1, epoch=0)
     assert set(drawn.rows) == set(drawn.columns) == {2}
     assert not drawn.mirrored.any() and not drawn.shift.any()
+
+
+def test_consecutive_pictures_share_their_crop_and_reflection(recipe, pca):
+    """In the order in which the epoch shows them; their colours stay their own."""
+    shared = recipe.model_copy(update={"crops_shared_by": 32})
+    order = np.random.default_rng(0).permutation(np.arange(10, 110))  # of 120 pictures the epoch shows 100
+    drawn = draw(shared, pca, 120, 36, 1, 3, order)
+    crops = np.column_stack([drawn.rows, drawn.columns, drawn.mirrored])[order]
+    blocks = [crops[start : start + 32] for start in range(0, 100, 32)]
+    assert all((block == block[0]).all() for block in blocks)
+    assert len({tuple(block[0]) for block in blocks}) == len(blocks)
+    assert len(np.unique(drawn.shift, axis=0)) == 120
+    again = draw(shared, pca, 120, 36, 1, 3, order)
+    assert np.array_equal(again.rows, drawn.rows) and np.array_equal(again.mirrored, drawn.mirrored)
+
+
+def test_each_picture_has_its_own_crop_whatever_the_order(recipe, pca):
+    order = np.random.default_rng(0).permutation(120)
+    one, other = draw(recipe, pca, 120, 36, 1, 3), draw(recipe, pca, 120, 36, 1, 3, order)
+    assert np.array_equal(one.rows, other.rows) and np.array_equal(one.mirrored, other.mirrored)
+
+
+def test_noise_and_division_end_together_after_their_last_epoch(recipe, pca):
+    noise = recipe.colour_noise.model_copy(update={"divisor": 1.1, "until_epoch": 2})
+    drawn = [draw(recipe.model_copy(update={"colour_noise": noise}), pca, 50, 36, 1, epoch) for epoch in range(4)]
+    assert [one.shift.any() for one in drawn] == [True, True, False, False]
+    assert [one.divisor for one in drawn] == [1.1, 1.1, 1, 1]
+    assert np.array_equal(drawn[1].shift, draw(recipe, pca, 50, 36, 1, 1).shift)
+
+
+def test_the_2012_code_divides_by_one_more_than_the_deviation():
+    """In the runs that follow it, on every profile that has one."""
+    profiles = [load_from(ROOT, name).settings for name in ("imagenet", "imagenette")]
+    for noise in (settings.recipe_of("code145").colour_noise for settings in profiles):
+        assert noise.divisor == pytest.approx(1 + noise.std)

@@ -17,9 +17,9 @@ from replicate.modules import build, initialise
 from replicate.pictures.crops import Reading
 from replicate.pictures.pca import read as read_pca
 from replicate.pictures.store import open_store
+from replicate.training import checkpoint
 from replicate.training.feed import Feed, hold_out
-from replicate.training.loop import train
-from replicate.training.loop import _update as update
+from replicate.training.loop import train, update
 from replicate.training.update import PaperSGD
 
 # Of method 2. A change here means that trainings compute something else: raise `method` in every profile's params.yaml.
@@ -30,7 +30,7 @@ def test_three_updates_compute_what_they_always_did(small_profile):
     profile, store = small_profile, open_store(small_profile.store)
     recipe = profile.settings.recipe
     net = initialise(build("demo", classes=len(store.classes)), seed=1).double()
-    optimizer = PaperSGD(net.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay)
+    optimizer = PaperSGD.of(recipe, net.named_parameters())
     feed = Feed(recipe, net, store.train, Reading.of(net.description.input, store.mean), read_pca(profile.pca), seed=1)
     losses = []
     for step, pictures, labels in feed.epoch(0, 0):
@@ -60,7 +60,7 @@ def test_a_killed_training_ends_with_the_same_bits(small_profile, monkeypatch):
 
     import replicate.training.loop as loop
 
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0)  # a checkpoint after every update
+    monkeypatch.setattr(checkpoint, "SECONDS", 0)  # a checkpoint after every update
     updates = 0
 
     def stops_after_five(*args):
@@ -70,10 +70,10 @@ def test_a_killed_training_ends_with_the_same_bits(small_profile, monkeypatch):
             raise RuntimeError("as if killed")
         return update(*args)
 
-    monkeypatch.setattr(loop, "_update", stops_after_five)
+    monkeypatch.setattr(loop, "update", stops_after_five)
     with pytest.raises(RuntimeError):
         train(small_profile, "base-1", "")
-    monkeypatch.setattr(loop, "_update", update)
+    monkeypatch.setattr(loop, "update", update)
     resumed = load_file(train(small_profile, "base-1", ""))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_other_settings_is_refused(small_profile, monkeypatch):
     import replicate.training.loop as loop
 
     monkeypatch.setattr(loop, "_finish_epoch", lambda *args: 1 / 0)
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0)
     with pytest.raises(ZeroDivisionError):
         train(small_profile, "base-1", "")
     monkeypatch.undo()
@@ -94,15 +94,15 @@ def test_a_checkpoint_of_other_settings_is_refused(small_profile, monkeypatch):
 
 def test_a_second_trainer_is_refused(small_profile):
     folder = small_profile.state / "checkpoints" / "demo" / "base-1"
-    with files.lock(folder / "lock", ""), pytest.raises(UserError, match="'base-1' .* is already running"):
+    with files.lock(folder / "lock", ""), pytest.raises(UserError, match="'base-1' of profile 'demo' is already running"):
         train(small_profile, "base-1", "")
 
 
 def test_a_loss_that_is_no_number_stops_with_its_update(small_profile, monkeypatch):
     import replicate.training.loop as loop
 
-    monkeypatch.setattr(loop, "_update", lambda *args: (float("nan"), 0))
-    with pytest.raises(UserError, match="the loss is nan at update 1"):
+    monkeypatch.setattr(loop, "update", lambda *args: (float("nan"), 0))
+    with pytest.raises(UserError, match="the loss is nan, not a finite number after update 1;"):
         train(small_profile, "base-1", "")
 
 

@@ -1,0 +1,155 @@
+"""One tower of a network, on a device of its own: half of every layer's maps (section 3.2, Figure 2).
+
+A tower talks to the others only where a layer reads the maps of all of them; in `paper` these are conv3, fc6, fc7 and fc8,
+and, since each tower scores its part of the classes, the softmax. Names of parameters are those of the whole network, of
+which a tower holds a slice along the first dimension.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from replicate.errors import UserError
+from replicate.networks.traffic import parts
+
+
+class LostRank(UserError):
+    """Another process of the training is gone; what it died of, it or whoever started it says."""
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Around every call that waits for other processes: one that is gone becomes one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostRank(
+            f"process {dist.get_rank()}: lost another process of this training ({str(error).splitlines()[0][:100]}); "
+            "the last checkpoint is kept, and the same command goes on from there"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Tower:
+    """Tower `index` of `of`; `group` holds one process a tower, in order."""
+
+    index: int
+    of: int
+    group: dist.ProcessGroup
+
+    def sizes(self, count: int) -> list[int]:
+        """How many of `count` maps, units or classes each tower holds."""
+        return parts(count, self.of)
+
+    def part(self, count: int) -> slice:
+        """Which of `count` this one holds."""
+        sizes = self.sizes(count)
+        return slice(sum(sizes[: self.index]), sum(sizes[: self.index + 1]))
+
+
+@dataclass
+class Traffic:
+    """Bytes that this tower received before one layer, since the counter was last cleared."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+class Exchange(nn.Module):
+    """(N, own maps or units, …) -> (N, those of all towers, …).
+
+    Backward each tower gets the gradient of its own part: the sum of what all towers found, or, before the softmax
+    (`scores`), its part of the one gradient that all of them computed.
+    """
+
+    def __init__(self, tower: Tower, count: int, scores: bool = False):
+        super().__init__()
+        self.tower, self.count, self.scores = tower, count, scores
+        self.traffic = Traffic()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Exchange.apply(x, self)
+
+    def extra_repr(self) -> str:
+        return f"{self.count} of {self.tower.of} towers, tower {self.tower.index}"
+
+
+class _Exchange(torch.autograd.Function):
+    """Maps lie last in memory (channels-last), so that what is sent is one piece."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, exchange: Exchange) -> Tensor:
+        ctx.exchange, tower = exchange, exchange.tower
+        own = x.movedim(1, -1).contiguous()
+        parts = [own if t == tower.index else own.new_empty(*own.shape[:-1], size) for t, size in enumerate(tower.sizes(exchange.count))]
+        exchange.traffic.forward += _swap([own] * tower.of, parts, tower)
+        return torch.cat(parts, -1).movedim(-1, 1)
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        exchange, tower = ctx.exchange, ctx.exchange.tower
+        if exchange.scores:
+            return g[:, tower.part(exchange.count)], None
+        parts = [part.contiguous() for part in g.movedim(1, -1).split(tower.sizes(exchange.count), -1)]
+        found = [parts[t] if t == tower.index else torch.empty_like(parts[tower.index]) for t in range(tower.of)]
+        exchange.traffic.backward += _swap(parts, found, tower)
+        total = found[0]
+        for other in found[1:]:
+            total = total + other
+        return total.movedim(-1, 1), None
+
+
+def _swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
+    """Sends `sent[t]` to tower t and fills `received[t]` with what it sends, for all others; the bytes received."""
+    operations, count = [], 0
+    for other in range(tower.of):
+        if other != tower.index:
+            operations.append(dist.P2POp(dist.isend, sent[other], group=tower.group, group_peer=other))
+            operations.append(dist.P2POp(dist.irecv, received[other], group=tower.group, group_peer=other))
+            count += received[other].nbytes
+    with talking():
+        for work in dist.batch_isend_irecv(operations):
+            work.wait()
+    return count
+
+
+def exchanges(net: nn.Module) -> Iterator[tuple[str, Exchange]]:
+    """The layers of `net` that wait for other towers, by the name of the layer that reads."""
+    return ((name.removesuffix(EXCHANGE), module) for name, module in net.named_modules() if isinstance(module, Exchange))
+
+
+EXCHANGE = "_exchange"
+
+
+@torch.no_grad()
+def take(tensors: dict[str, Tensor], whole: dict[str, Tensor], tower: Tower | None) -> None:
+    """Fills a tower's `tensors` with its slices of the `whole` network's (the same names)."""
+    for name, own in tensors.items():
+        own.copy_(whole[name] if tower is None or own.shape == whole[name].shape else whole[name][tower.part(len(whole[name]))])
+
+
+@torch.no_grad()
+def collect(tensors: dict[str, Tensor], shapes: dict[str, torch.Size], tower: Tower | None) -> dict[str, Tensor]:
+    """The whole network's tensors, put together in tower 0 from all towers' slices; the other towers return their own."""
+    if tower is None:
+        return tensors
+    whole = {}
+    for name in sorted(tensors):
+        own, shape = tensors[name].contiguous(), shapes[name]
+        if own.shape == shape:
+            whole[name] = own
+        elif tower.index:
+            with talking():
+                dist.send(own, group=tower.group, group_dst=0)
+        else:
+            whole[name] = own.new_empty(shape)
+            whole[name][tower.part(shape[0])] = own
+            for other in range(1, tower.of):
+                part = Tower(other, tower.of, tower.group).part(shape[0])
+                with talking():
+                    dist.recv(whole[name][part], group=tower.group, group_src=other)
+    return tensors if tower.index else whole

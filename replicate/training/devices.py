@@ -1,0 +1,152 @@
+"""The devices of one training: its towers times the parts of each batch (section 3.2; `torch.distributed`).
+
+`torchrun` or `replicate train --devices N` starts one process a device. Of N devices, neighbours hold the towers of one
+network, and N / towers such networks each take their part of every batch.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numba
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from replicate.errors import UserError
+from replicate.modules.towers import Tower, collect, take, talking
+from replicate.networks import Network
+from replicate.networks.traffic import must_divide
+
+
+@dataclass(frozen=True)
+class Devices:
+    """This process among those of its training. On one device there is no `mesh`, and every method is trivial."""
+
+    device: torch.device
+    mesh: DeviceMesh | None = None
+    tower: Tower | None = None  # which tower this process holds; None: the whole network
+
+    @property
+    def rank(self) -> int:
+        return dist.get_rank() if self.mesh else 0
+
+    @property
+    def replicas(self) -> int:
+        """Into how many parts each batch is divided."""
+        return self.mesh["data"].size() if self.mesh else 1
+
+    @property
+    def replica(self) -> int:
+        return self.mesh["data"].get_local_rank() if self.mesh else 0
+
+    @property
+    def name(self) -> str:
+        """For a record: `cpu`, or `2 x cpu: 2 towers x 1 part of the batch`."""
+        if not self.mesh:
+            return str(self.device.type)
+        towers = self.mesh["tower"].size()
+        return f"{dist.get_world_size()} x {self.device.type}: {towers} towers x {self.replicas} parts of the batch"
+
+    def total(self, *numbers: float) -> list[float]:
+        """Each number summed over the parts of the batch; the towers of one part hold equal numbers."""
+        if not self.mesh:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        with talking():
+            dist.all_reduce(sums)
+        return (sums / self.mesh["tower"].size()).tolist()
+
+    def average_gradients(self, net: nn.Module) -> None:
+        """Of the parts of the batch: after it, all hold the gradient of the whole batch's mean loss."""
+        if self.replicas == 1:
+            return
+        group = self.mesh["data"].get_group()
+        with talking():
+            sent = [dist.all_reduce(p.grad, group=group, async_op=True) for p in net.parameters() if p.grad is not None]
+            for work in sent:
+                work.wait()
+        for p in net.parameters():
+            if p.grad is not None:
+                p.grad /= self.replicas
+
+    def same(self, what: str, value: str) -> None:
+        """UserError unless all processes have the same `value` of `what`."""
+        if self.mesh:
+            values: list[str] = [""] * dist.get_world_size()
+            with talking():
+                dist.all_gather_object(values, value)
+            if other := [rank for rank, v in enumerate(values) if v != values[0]]:
+                raise UserError(f"process {other[0]} has {what} other than process 0; all machines need the same")
+
+    def from_first(self, value):
+        """Process 0's `value` (anything small that can be pickled between our own processes), in all of them."""
+        if not self.mesh:
+            return value
+        box = [value]
+        with talking():
+            dist.broadcast_object_list(box, 0)
+        return box[0]
+
+    def spread(self, whole: dict[str, Tensor] | None, own: dict[str, Tensor], shapes: dict[str, torch.Size]) -> None:
+        """Fills every process's `own` tensors from process 0's `whole` ones, of these shapes."""
+        for name in sorted(own):
+            if self.mesh:
+                value = whole[name].to(self.device) if whole else own[name].new_empty(shapes[name])
+                with talking():
+                    dist.broadcast(value, 0)
+            else:
+                value = whole[name]
+            take({name: own[name]}, {name: value}, self.tower)
+
+    def collect(self, own: dict[str, Tensor], shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
+        """The whole network's tensors in process 0, of `shapes`; what the other processes return is of no use."""
+        return collect(own, shapes, self.tower) if self.replica == 0 else own
+
+
+@contextmanager
+def joined(network: Network) -> Iterator[Devices]:
+    """This process in its place among those that `torchrun` started; alone if it was not started so.
+
+    UserError where `network` cannot be divided so, or two processes would share a GPU.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Devices(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    check(network, world, here)
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    _share_processor(here)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        mesh = init_device_mesh(device.type, (world // network.towers, network.towers), mesh_dim_names=("data", "tower"))
+        across = mesh["tower"]
+        tower = Tower(across.get_local_rank(), across.size(), across.get_group()) if across.size() > 1 else None
+        yield Devices(device, mesh, tower)
+    finally:
+        dist.destroy_process_group()
+
+
+def check(network: Network, devices: int, here: int) -> None:
+    """UserError where `network` cannot be trained on so many devices, or where of those `here`, on this machine, two would share a GPU."""
+    towers = network.towers
+    if devices % towers:
+        raise UserError(f"network {network.name!r} has {towers} towers, each on a device: give 1 or a multiple of {towers} devices, not {devices}")
+    must_divide(network)
+    if torch.cuda.is_available() and here > torch.cuda.device_count():
+        raise UserError(
+            f"{here} processes on this machine and {torch.cuda.device_count()} GPU: each needs one of its own; "
+            "give fewer --devices, or set CUDA_VISIBLE_DEVICES= to train on the processor"
+        )
+
+
+def _share_processor(processes: int) -> None:
+    """Each process of a machine takes its share of the cores; torchrun alone would give it one."""
+    threads = max(1, len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) // processes)
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
