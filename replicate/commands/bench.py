@@ -28,7 +28,7 @@ def data(pictures: Path, most: int, rounds: int) -> None:
 
     PICTURES is a folder or a tar of photographs at full resolution, read and fed as in the profile imagenet. Each line is
     a ratio measured side by side in this run: the machine's other work hits both sides alike, so ratios can be compared
-    where seconds cannot.
+    where seconds cannot. Beside it stand the suite's own target, and whether this run meets it.
     """
     profile = open_profile("imagenet")
     from replicate.measure.data import bench
@@ -39,21 +39,28 @@ def data(pictures: Path, most: int, rounds: int) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("simplejpeg", "torch", "torchvision", "Pillow", "numpy", "numba"))
     table = Table(
         name="bench",
-        caption="How many times as fast, one thread or process against one; batches and training steps with all threads.",
+        caption=(
+            "How many times as fast (speed), or how many times the time (time); one thread or process against one, batches and "
+            "training steps with all threads."
+        ),
         columns=[
             Column("what", "what"),
             Column("against", "against"),
-            Column("ratio", "times as fast", format=".2f"),
+            Column("of", "ratio of"),
+            Column("ratio", "ratio", format=".2f"),
             Column("low", "lowest", format=".2f"),
             Column("high", "highest", format=".2f"),
+            Column("target", "target"),
+            Column("met", "met"),
             Column("rate", "a second", format=",.1f"),
-            Column("unit", "of"),
+            Column("unit", "unit"),
         ],
         rows=[vars(line) for line in lines],
         note=(
             f"Pictures: {profile.settings.pictures.side} pixels, {profile.settings.pictures.filter}; against Pillow's own resize they differ by {differences['mean']:.3f} grey levels on "
             f"average, {differences['worst']:.2f} in the worst picture, {differences['most']:.0f} at most. Medians of {rounds} "
-            f"interleaved rounds or more, with their lowest and highest. {versions}."
+            f"interleaved rounds or more, with their lowest and highest. Met: by every round of this run, or by none (no); where some "
+            f"meet it, the target lies within its spread. {versions}."
         ),
     )
     click.echo(writers.text(table, shutil.get_terminal_size((110, 24)).columns), nl=False)

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Say which AlexNet a model is; check layer shapes, or a profile's parameters.",
     "store": "Look at a profile's store of decoded pictures, or check it.",
     "bench": "Measure how fast this machine is, side by side with the obvious ways.",
+    "plan": "Estimate time, memory and disk of a pipeline before it runs.",
     "classify": "Name what a picture shows, with a trained network.",
     "source": "Make a profile's pictures ready: draw them, unpack them, or look at the folder.",
     "demo-data": "Draw the demo's pictures into a folder.",

@@ -11,7 +11,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,13 +20,11 @@ from tqdm import tqdm
 from replicate import records
 from replicate.measure.plain import plain
 from replicate.measure.shares import feeding, shares
+from replicate.measure.trial import InMemory
 from replicate.modules import Net, build, initialise
 from replicate.modules.cpu import prepare_cpu
 from replicate.networks import Network, count, load
 from replicate.pictures.crops import Reading
-from replicate.pictures.pca import from_sums
-from replicate.pictures.sums import moments
-from replicate.randomness import generator
 from replicate.settings import Profile, Recipe
 from replicate.training.feed import Feed
 from replicate.training.loop import update
@@ -35,7 +32,6 @@ from replicate.training.update import PaperSGD
 
 RATE = 1e-6  # learning rate: steps on random pictures are timed, not learned from, so the weights stay where they are
 PROFILED = 3  # steps of each precision whose parts are timed
-BATCHES = 4  # that the feed goes round in
 LARGEST = 4096  # side of the matrices whose product is timed
 
 OURS, PLAIN, NEWCOMER = "ours", "plain", "plain, as a newcomer starts it"
@@ -186,27 +182,10 @@ def _timed(ways: dict[Way, Callable[[], object]], rounds: int, device: torch.dev
     return seconds
 
 
-class InMemory:
-    """What a feed reads, without a store: random pictures, which are as good as any to time."""
-
-    def __init__(self, pictures: int, side: int, classes: int):
-        self.pictures = generator(0, "pictures").integers(0, 256, (pictures, side, side, 3), dtype=np.uint8)
-        self.labels = np.arange(pictures) % classes
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        return self.pictures[indices]
-
-
 def _batches(case: Case, net: Net) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches as a training gets them, without end."""
-    recipe = case.recipe
-    split = InMemory(round(BATCHES * case.batch / (1 - recipe.held_out)) + case.classes, recipe.crop + case.margin, case.classes)
-    reading = Reading.of(net.description.input, split.pictures.mean(0, dtype=np.float64).astype(np.float32))
-    pca = from_sums("random", split.pictures.size // 3, *moments(split.pictures))
-    feed, epoch = Feed(recipe, net, split, reading, pca, seed=1), 0
+    """Batches as a training gets them, of random pictures, without end."""
+    some = InMemory(case.recipe, case.recipe.crop + case.margin)
+    feed, epoch = Feed(case.recipe, net, some, Reading.of(net.description.input, some.mean), some.pca, seed=1), 0
     while True:
         for _, pictures, labels in feed.epoch(epoch, 0):
             yield pictures, labels

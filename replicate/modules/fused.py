@@ -14,12 +14,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.module import _has_any_global_hook
 
 from replicate.modules.lrn import LRN
-from replicate.modules.positions import COMPILED, INLINE, array, last, load, load_rectified, normalise, normalise_back, store, takes
+from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, store, sums, takes, widened
+from replicate.networks.arithmetic import output_side
 
 
 @numba.njit(parallel=True, **COMPILED)
 def _forward(x, y, winner, kernel_size, stride, padding, normalised, towers, half, constants):
-    k, alpha, beta = constants[0], constants[1], constants[2]
     pictures, height, width, channels = x.shape
     maps = channels // towers
     for i in numba.prange(pictures):
@@ -32,7 +32,9 @@ def _forward(x, y, winner, kernel_size, stride, padding, normalised, towers, hal
                     b = layer[row, column, first : first + maps]
                     if normalised:
                         load_rectified(x[i, row, column, first : first + maps], a)
-                        normalise(a, b, padded, s, p, k, alpha, beta)
+                        scales(a, padded, constants, s, p)
+                        for c in range(maps):
+                            b[c] = a[c] * p[c]
                     else:
                         load_rectified(x[i, row, column, first : first + maps], b)
         _pool(layer, y[i], winner[i], kernel_size, stride, padding)
@@ -61,49 +63,50 @@ def _pool(layer, y, winner, kernel_size, stride, padding):
 
 @numba.njit(parallel=True, **COMPILED)
 def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, towers, half, constants):
-    k, alpha, beta, factor = constants[0], constants[1], constants[2], constants[3]
     pictures, height, width, channels = x.shape
     maps = channels // towers
     zero = constants.dtype.type(0)
     for i in numba.prange(pictures):
         gathered = np.empty(channels, constants.dtype)
-        a, b, s, p = np.empty((4, maps), constants.dtype)
+        a, s, p = np.empty((3, maps), constants.dtype)
         padded = np.zeros(maps + 2 * half, constants.dtype)
         for row in range(height):
             for column in range(width):
                 _won(g[i], winner[i], row, column, kernel_size, stride, padding, gathered)
                 for first in range(0, channels, maps):
-                    d = gathered[first : first + maps]
+                    d, out = gathered[first : first + maps], dx[i, row, column, first : first + maps]
                     load_rectified(x[i, row, column, first : first + maps], a)
                     if normalised:
-                        normalise(a, b, padded, s, p, k, alpha, beta)
-                        normalise_back(a, d, d, padded, s, p, factor)
-                    for c in range(maps):
-                        d[c] = zero if a[c] <= zero else d[c]
-                    store(d, dx[i, row, column, first : first + maps])
+                        scales(a, padded, constants, s, p)
+                        sums(a, d, padded, constants, s, p)
+                        for c in range(maps):
+                            out[c] = rounded(zero if a[c] <= zero else p[c] * d[c] - a[c] * s[c], out)
+                    else:
+                        for c in range(maps):
+                            out[c] = rounded(zero if a[c] <= zero else d[c], out)
 
 
 @numba.njit(**INLINE)
 def _won(g, winner, row, column, kernel_size, stride, padding, gathered):
     """The gradient of one position's values: the sum over those windows that each of them won."""
     zero = gathered.dtype.type(0)
-    part = np.empty_like(gathered)
     gathered[:] = zero
     down, right = row + padding, column + padding
     for r in range(max(0, (down - kernel_size + stride) // stride), min(g.shape[0], down // stride + 1)):
         for q in range(max(0, (right - kernel_size + stride) // stride), min(g.shape[1], right // stride + 1)):
             place = np.uint8((down - r * stride) * kernel_size + right - q * stride)
-            won = winner[r, q]
-            load(g[r, q], part)
+            won, part = winner[r, q], g[r, q]
             for c in range(gathered.size):
-                gathered[c] += part[c] if won[c] == place else zero
+                gathered[c] += widened(part[c]) if won[c] == place else zero
 
 
 class _RectifyNormalisePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, lrn: LRN | None, pool: nn.MaxPool2d) -> Tensor:
         x = last(x)
-        shape = pool(torch.empty(x.shape, device="meta")).shape
+        n, channels, *sides = x.shape
+        rounding = "up" if pool.ceil_mode else "down"
+        shape = n, channels, *(output_side(side, pool.kernel_size, pool.stride, pool.padding, rounding) for side in sides)
         y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         winner = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         ctx.settings = pool.kernel_size, pool.stride, pool.padding, lrn is not None, *(lrn or OFF).settings(x)

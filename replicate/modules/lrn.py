@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from replicate.modules.positions import COMPILED, array, constants, last, load, normalise, normalise_back, store, takes
+from replicate.modules.positions import COMPILED, array, constants, last, load, rounded, scales, sums, takes
 
 
 def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, towers: int) -> Tensor:
@@ -25,23 +25,23 @@ def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, t
 
 @numba.njit(parallel=True, **COMPILED)
 def _forward(x, y, towers, half, constants):
-    k, alpha, beta = constants[0], constants[1], constants[2]
     pictures, height, width, channels = x.shape
     maps = channels // towers
     for i in numba.prange(pictures):
-        a, b, s, p = np.empty((4, maps), constants.dtype)
+        a, s, p = np.empty((3, maps), constants.dtype)
         padded = np.zeros(maps + 2 * half, constants.dtype)
         for row in range(height):
             for column in range(width):
                 for first in range(0, channels, maps):
+                    out = y[i, row, column, first : first + maps]
                     load(x[i, row, column, first : first + maps], a)
-                    normalise(a, b, padded, s, p, k, alpha, beta)
-                    store(b, y[i, row, column, first : first + maps])
+                    scales(a, padded, constants, s, p)
+                    for c in range(maps):
+                        out[c] = rounded(a[c] * p[c], out)
 
 
 @numba.njit(parallel=True, **COMPILED)
 def _backward(x, g, dx, towers, half, constants):
-    k, alpha, beta, factor = constants[0], constants[1], constants[2], constants[3]
     pictures, height, width, channels = x.shape
     maps = channels // towers
     for i in numba.prange(pictures):
@@ -50,11 +50,13 @@ def _backward(x, g, dx, towers, half, constants):
         for row in range(height):
             for column in range(width):
                 for first in range(0, channels, maps):
+                    out = dx[i, row, column, first : first + maps]
                     load(x[i, row, column, first : first + maps], a)
-                    normalise(a, b, padded, s, p, k, alpha, beta)
                     load(g[i, row, column, first : first + maps], b)
-                    normalise_back(a, b, b, padded, s, p, factor)
-                    store(b, dx[i, row, column, first : first + maps])
+                    scales(a, padded, constants, s, p)
+                    sums(a, b, padded, constants, s, p)
+                    for c in range(maps):
+                        out[c] = rounded(p[c] * b[c] - a[c] * s[c], out)
 
 
 class _Normalise(torch.autograd.Function):

@@ -41,22 +41,22 @@ def constants(x: Tensor, *values: float) -> np.ndarray:
     return np.array(values, np.float64 if x.dtype == torch.float64 else np.float32)
 
 
-def _widened(value):
+def widened(value):
     """A stored number as the one to compute with."""
 
 
-@overload(_widened, inline="always")
+@overload(widened, inline="always")
 def _(value):
     if value == numba.uint16:
         return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
     return lambda value: value
 
 
-def _rounded(value, stored):
+def rounded(value, stored):
     """`value` as an element of the array `stored`: to nearest, ties to even (a NaN stays one: its lower half is zero)."""
 
 
-@overload(_rounded, inline="always")
+@overload(rounded, inline="always")
 def _(value, stored):
     if stored.dtype != numba.uint16:
         return lambda value, stored: value
@@ -71,7 +71,7 @@ def _(value, stored):
 @numba.njit(**INLINE)
 def load(x, a):
     for c in range(a.size):
-        a[c] = _widened(x[c])
+        a[c] = widened(x[c])
 
 
 @numba.njit(**INLINE)
@@ -79,14 +79,31 @@ def load_rectified(x, a):
     """a = max(x, 0); a NaN stays one."""
     zero = a.dtype.type(0)
     for c in range(a.size):
-        value = _widened(x[c])
+        value = widened(x[c])
         a[c] = zero if value <= zero else value
 
 
 @numba.njit(**INLINE)
 def store(a, x):
     for c in range(a.size):
-        x[c] = _rounded(a[c], x)
+        x[c] = rounded(a[c], x)
+
+
+@numba.njit(**INLINE)
+def window(padded, offset, factor, out):
+    """out_i = offset + factor · Σ_j padded_j around i; `padded` has as many zeros at either end as a window has neighbours."""
+    maps = out.size
+    half = (padded.size - maps) // 2
+    if half == 2:  # the paper's n of 5, in one pass
+        b, c, d, e = padded[1:], padded[2:], padded[3:], padded[4:]
+        for i in range(maps):
+            out[i] = offset + factor * (padded[i] + b[i] + c[i] + d[i] + e[i])
+    else:
+        out[:] = offset
+        for j in range(2 * half + 1):
+            neighbours = padded[j : j + maps]
+            for i in range(maps):
+                out[i] += factor * neighbours[i]
 
 
 @numba.njit(**INLINE)
@@ -103,41 +120,21 @@ def power(s, beta, p):
 
 
 @numba.njit(**INLINE)
-def window(padded, total):
-    """total_i = Σ_j padded_j around i, where `padded` has as many zeros at either end as a window has neighbours there."""
-    maps = total.size
-    half = (padded.size - maps) // 2
-    total[:] = padded[half : half + maps]
-    for j in range(1, half + 1):
-        before, after = padded[half - j : half - j + maps], padded[half + j : half + j + maps]
-        for c in range(maps):
-            total[c] += before[c] + after[c]
-
-
-@numba.njit(**INLINE)
-def normalise(a, b, padded, s, p, k, alpha, beta):
-    """b_i = a_i s_i^-β with s_i = k + α Σ_j a_j² (section 3.3); leaves s and p = s^-β behind for the gradient."""
-    maps = a.size
-    half = (padded.size - maps) // 2
-    squares = padded[half : half + maps]
-    for c in range(maps):
+def scales(a, padded, constants, s, p):
+    """s_i = k + α Σ_j a_j² and p = s^-β, by which section 3.3 multiplies a."""
+    k, alpha, beta = constants[0], constants[1], constants[2]
+    squares = padded[(padded.size - a.size) // 2 :]
+    for c in range(a.size):
         squares[c] = a[c] * a[c]
-    window(padded, s)
-    for c in range(maps):
-        s[c] = k + alpha * s[c]
+    window(padded, k, alpha, s)
     power(s, beta, p)
-    for c in range(maps):
-        b[c] = a[c] * p[c]
 
 
 @numba.njit(**INLINE)
-def normalise_back(a, g, d, padded, s, p, factor):
-    """d_i = g_i s_i^-β - 2αβ a_i Σ_j g_j a_j s_j^(-β-1), from the s and p that `normalise` left; factor = 2αβ."""
-    maps = a.size
-    half = (padded.size - maps) // 2
-    inner = padded[half : half + maps]
-    for c in range(maps):
-        inner[c] = g[c] * a[c] * p[c] / s[c]
-    window(padded, s)
-    for c in range(maps):
-        d[c] = g[c] * p[c] - factor * a[c] * s[c]
+def sums(a, g, padded, constants, s, p):
+    """s_i becomes 2αβ Σ_j g_j a_j s_j^(-β-1): the gradient g of a·p is p_i g_i - a_i s_i to a."""
+    zero, factor = constants.dtype.type(0), constants[3]
+    terms = padded[(padded.size - a.size) // 2 :]
+    for c in range(a.size):
+        terms[c] = g[c] * a[c] * p[c] / s[c]
+    window(padded, zero, factor, s)

@@ -19,8 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from replicate.errors import UserError
-from replicate.modules import Net, weights
-from replicate.training.update import PaperSGD
+from replicate.modules import weights
 
 SECONDS = 120  # the most work that a kill may cost; an epoch's, if that takes less
 SHARE = 0.03  # the most of the time that checkpoints may take
@@ -160,25 +159,3 @@ def _check(tensors: dict[str, Tensor], header: dict[str, Any]) -> int:
     for name in sorted(tensors):
         check = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), check)
     return check
-
-
-def save(path: Path, net: Net, optimizer: PaperSGD, identity: str, progress: dict[str, Any]) -> None:
-    """`identity` is a hash of all that defines the training; `progress` is anything that JSON can hold."""
-    tensors = {f"weight/{name}": value for name, value in net.state_dict().items()}
-    tensors |= {f"velocity/{name}": optimizer.state[p]["velocity"] for name, p in net.named_parameters()}
-    weights.save(path, tensors, {"identity": identity, "progress": progress})
-
-
-@torch.no_grad()
-def restore(path: Path, net: Net, optimizer: PaperSGD, identity: str) -> dict[str, Any]:
-    """Puts a checkpoint back and returns its progress; one of another training is refused."""
-    tensors, header = weights.read(path)
-    if header.get("identity") != identity:
-        raise UserError(
-            f"{path}: belongs to a training with other settings, network or pictures; "
-            f"to start anew, delete it: rm -r {path.parent}"
-        )
-    net.load_state_dict({name: tensors[f"weight/{name}"] for name in net.state_dict()})
-    for name, p in net.named_parameters():
-        optimizer.state[p]["velocity"].copy_(tensors[f"velocity/{name}"])
-    return header["progress"]

@@ -14,7 +14,7 @@ from replicate.measure import limits
 from replicate.measure.plain import plain
 from replicate.measure.shares import COPIES, DATA, DROPOUT, NORMAL, OPTIMIZER, PARTS, REST, feeding, shares
 from replicate.measure.train import FEED, NEWCOMER, OURS, PLAIN, PRODUCT, THEIRS, Bench, Case, bench
-from replicate.modules import build, initialise
+from replicate.modules import build, fused, initialise
 from replicate.networks import count, load
 from replicate.training.loop import update
 from replicate.training.update import PaperSGD
@@ -91,6 +91,17 @@ def test_parts_of_a_step(precision):
     (demo := trained("demo-no-dropout", precision))[1]()
     assert shares(*demo, 1)[DROPOUT] == 0
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_looking_does_not_change_what_is_run(monkeypatch):
+    """Layers that one kernel does together go apart as soon as somebody watches one of them."""
+    net, step = trained("demo", "float32")
+    runs, run = [], fused.run
+    monkeypatch.setattr(fused, "run", lambda part, x: runs.append(type(run(part, x).grad_fn).__name__) or run(part, x))
+    step()
+    alone, _ = runs.copy(), runs.clear()
+    shares(net, step, 1)
+    assert runs == alone
 
 
 def test_a_part_that_takes_long_is_seen_where_it_is():

@@ -9,6 +9,7 @@ from PIL import Image
 from replicate.errors import UserError
 from replicate.measure import data
 from replicate.pictures import draw
+from replicate.settings import Pictures
 
 
 @pytest.fixture
@@ -24,11 +25,40 @@ def photographs(tmp_path):
 
 def test_every_comparison_has_its_line(photographs, small_profile):
     lines, differences = data.bench(small_profile, photographs, most=10, rounds=1)
-    said = [f"{line.what} / {line.against}" for line in lines]
-    for part in ("Pillow", "libjpeg-turbo", "2 processes", "sum of the pictures", "products", "NumPy loop", "training step"):
-        assert any(part in one for one in said), part
+    wanted = {
+        "Pillow": "speed at least 1.85", "libjpeg-turbo": "speed at least 0.7", "2 processes": "speed at least 1.75",
+        "sums for mean and PCA": "time at most 1.15", "sum of the pictures": "time at most 0.35", "products": "time at most 1.9",
+        "NumPy loop": "speed at least 4", "training step": "speed at least 20",
+    }  # fmt: skip
+    for line, (part, target) in zip(lines, wanted.items(), strict=True):
+        assert part in f"{line.what} / {line.against}" and f"{line.of} {line.target}" == target
     assert all(0 < line.low <= line.ratio <= line.high and line.rate > 0 for line in lines)
     assert differences["mean"] <= 0.5 and differences["most"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "target", "ratio", "met"),
+    [
+        ([1, 1, 1], [2, 3, 4], {"least": 2}, 3, "yes"),
+        ([1, 1, 1], [2, 3, 4], {"least": 2.5}, 3, "within its spread"),
+        ([1, 1, 1], [2, 3, 4], {"least": 3.5}, 3, "within its spread"),
+        ([1, 1, 1], [2, 3, 4], {"least": 4.5}, 3, "no"),
+        ([2, 3, 4], [1, 1, 1], {"most": 4}, 3, "yes"),
+        ([2, 3, 4], [1, 1, 1], {"most": 3.5}, 3, "within its spread"),
+        ([2, 3, 4], [1, 1, 1], {"most": 1.9}, 3, "no"),
+    ],
+)
+def test_a_target_is_met_by_all_rounds_by_none_or_within_the_spread(ours, theirs, target, ratio, met):
+    line = data._line({"ours": ours, "theirs": theirs}, "ours", "theirs", 12, "pictures", **target)
+    assert (line.ratio, line.low, line.high, line.met) == (ratio, 2, 4, met)
+    assert line.rate == pytest.approx(12 / sorted(ours)[1])
+
+
+def test_what_the_sums_add_to_prepare(photographs, monkeypatch):
+    """A shard takes 10 s with its sum of 1 s; the PCA's sums 2 s more: 12 s beside 9 s."""
+    monkeypatch.setattr(data, "_timed", lambda ways, *rest: {"shard": [10.0], "mean": [1.0], "pca": [2.0]})
+    [line] = data._preparing([b"x"] * 3, Pictures(side=32, filter="bilinear", skip_broken=False), np.zeros((3, 2, 2, 3), np.uint8), 1)
+    assert line.ratio == pytest.approx(12 / 9) and line.met == "no" and line.rate == pytest.approx(3 / 12)
 
 
 def test_a_tar_is_the_same_as_its_folder(photographs, tmp_path):

@@ -149,6 +149,7 @@ def test_workers_share_a_shard_where_there_are_few(drawn, monkeypatch):
 
     monkeypatch.setattr(shards, "decode", first_three_at_once)
     prepare(drawn, workers=3)
+    assert next(number) == 60
     assert contents(drawn.store) == before
 
 

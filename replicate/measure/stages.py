@@ -1,0 +1,229 @@
+"""How long the stages other than training take here, from a small part of each: `replicate plan`.
+
+Every number is in seconds; None where there is nothing to measure it on.
+"""
+
+import hashlib
+import lzma
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from shutil import copy, copyfile, copytree
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from replicate import files
+from replicate.errors import UserError
+from replicate.evaluation.retrieval import retrieval
+from replicate.evaluation.scores import error_rates
+from replicate.networks import Network, count, load
+from replicate.paper import claims
+from replicate.pictures import draw, ilsvrc, imagenette, shards, sources
+from replicate.pictures.listing import SPLITS, Listing, scan
+from replicate.pictures.pca import sums
+from replicate.pictures.store import read_manifest
+from replicate.randomness import generator
+from replicate.settings import Drawn, Profile
+
+SAMPLE = 200  # pictures that are drawn, copied or decoded
+AMONG = 1000  # pictures among which neighbours are looked for, and whose answers are scored
+UNPACKED = 2.0  # seconds for which an archive is unpacked
+TRIVIAL = 3  # stages that DVC runs, to see what it takes for one
+IMPORTS = {  # what a stage's process begins with
+    "check": "replicate.pictures.sources",
+    "source": "replicate.pictures.sources, replicate.pictures.draw",
+    "prepare": "replicate.pictures.prepare, replicate.pictures.shards",
+    "pca": "replicate.pictures.pca, replicate.pictures.sums",
+    "compare": "replicate.evidence.compare, scipy.stats",
+    "report": "replicate.report.page, matplotlib.figure, pandas, jinja2",
+}
+
+
+class Counts(NamedTuple):
+    """How many pictures and classes a profile has; no pictures: nobody knows yet. `known` says from where."""
+
+    train: int
+    val: int
+    classes: int
+    known: str
+
+
+def counts(profile: Profile) -> Counts:
+    """From the store, else the pictures, else what git keeps of a store, else the parameters, else the paper."""
+    source, record = profile.settings.source, profile.record("store")
+    try:
+        manifest = read_manifest(profile.store)
+        return Counts(manifest.train.pictures, manifest.val.pictures, len(manifest.classes), "the store")
+    except UserError:
+        pass
+    if found := listing(profile):
+        return Counts(*(len(found.pictures[split]) for split in SPLITS), len(found.classes), "the pictures")
+    if record.is_file() and (kept := files.read_json(record))["source"] == source.name:
+        return Counts(kept["train"]["pictures"], kept["val"]["pictures"], kept["classes"], str(record.relative_to(profile.root)))
+    if isinstance(source, Drawn):
+        classes = len(draw.CLASSES)
+        return Counts(classes * source.train_per_class, classes * source.val_per_class, classes, "the parameters")
+    if source.kind in (*ilsvrc.CONTESTS, "kaggle"):
+        said, seen = claims()["train-images-1.2m"].value, "test-150k" if getattr(source, "evaluate", "") == "test" else "val-50k"
+        return Counts(said["images"], claims()[seen].value, said["classes"], "the paper, which says about so many (section 2)")
+    return Counts(0, 0, max(load(training.network).classes for training in profile.settings.trainings.values()), "")
+
+
+def listing(profile: Profile) -> Listing | None:
+    """The pictures, once the stage `source` has made them ready."""
+    if not profile.pictures.is_dir():
+        return None
+    try:
+        return sources.listing(profile)
+    except UserError:
+        return None
+
+
+def begin(profile: Profile, stage: str) -> float:
+    """Until a process of this stage has read the parameters and imported what it needs."""
+    code = f"from replicate.commands.options import open_profile; open_profile({profile.name!r}); import {IMPORTS[stage]}"
+    return seconds(lambda: subprocess.run([sys.executable, "-c", code], cwd=profile.root, check=True))
+
+
+def dvc(profile: Profile) -> tuple[float, float] | None:
+    """What DVC takes to start, and for a stage, in a pipeline of the profile's size: its own, with stages that do nothing."""
+    if not (profile.root / profile.pipeline).is_file():
+        return None
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        for file in profile.root.glob("*.yaml"):
+            copy(file, root)
+        copytree(profile.root / "pipelines", root / "pipelines")
+        lock = (profile.root / profile.pipeline).with_name("dvc.lock")
+        if lock.is_file():
+            copy(lock, root / lock.relative_to(profile.root))
+        pipeline = files.read_yaml(root / profile.pipeline)
+        names = [f"nothing-{number}" for number in range(1 + TRIVIAL)]
+        pipeline["stages"] |= {name: {"cmd": f"echo > {name}", "outs": [name]} for name in names}
+        files.write_text(root / profile.pipeline, yaml.safe_dump(pipeline, sort_keys=False))
+
+        def run(*arguments: str) -> None:
+            command = [sys.executable, "-m", "dvc", *arguments, "--quiet"]
+            subprocess.run(command, cwd=(root / profile.pipeline).parent, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
+
+        subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
+        one, more = seconds(lambda: run("repro", names[0])), seconds(lambda: run("repro", *names[1:]))
+    each = max(0.0, (more - one) / (TRIVIAL - 1))
+    return max(0.0, one - each), each
+
+
+def source(profile: Profile, pictures: int, md5: float) -> tuple[float | None, str]:
+    """To make all `pictures` ready, and what that follows from. `md5`: a byte."""
+    kind = profile.settings.source.kind
+    if kind == "drawn":
+        with TemporaryDirectory() as folder:
+            return pictures * seconds(lambda: _drawn(profile, Path(folder))) / SAMPLE, f"{SAMPLE} pictures drawn"
+    if kind == "imagenette":
+        return _unpacked(profile)
+    if kind in ilsvrc.CONTESTS and all(path.is_file() for path in ilsvrc.needed(profile)):
+        size = sum(path.stat().st_size for path in ilsvrc.needed(profile))
+        return 2 * md5 * size, f"MD5 sums of {size / 1e9:,.1f} GB, the suite's and DVC's, as fast as of memory"
+    return None, "unknown: the pictures are not here"
+
+
+def _drawn(profile: Profile, folder: Path) -> Listing:
+    """SAMPLE pictures of the demo's."""
+    each = SAMPLE // (2 * len(draw.CLASSES))
+    draw.draw(folder / "drawn", profile.settings.source.seed, each, each)
+    return scan(folder / "drawn")
+
+
+def _unpacked(profile: Profile) -> tuple[float | None, str]:
+    """Copying Imagenette's pictures, or unpacking its archives."""
+    try:
+        found = imagenette.find(profile)
+    except UserError:
+        if imagenette.is_set(profile.pictures):
+            return 0.0, "the pictures are there already"
+        return None, "unknown: the pictures are not here"
+    if isinstance(found, Path):
+        names = [found / name for split in SPLITS for name, _, _ in scan(found).pictures[split]]
+        with TemporaryDirectory(dir=profile.root) as folder:
+            took = seconds(lambda: [copyfile(name, Path(folder, str(i))) for i, name in enumerate(spread(names))])
+        return took * len(names) / len(spread(names)), f"{len(spread(names))} pictures copied"
+    with open(found[0], "rb") as packed, lzma.open(packed) as archive:
+        start = time.perf_counter()
+        while time.perf_counter() - start < UNPACKED and archive.read(2**20):
+            pass
+        read, took = packed.tell(), time.perf_counter() - start
+    return took / read * sum(path.stat().st_size for path in found), f"{read / 1e6:.0f} MB of an archive unpacked"
+
+
+def prepare(profile: Profile) -> tuple[float | None, str]:
+    """A picture, decoded, resized and stored on all cores, from a sample that is spread over the set."""
+    made = profile.settings.pictures
+    with TemporaryDirectory() as folder:
+        found = listing(profile)
+        if found is None and profile.settings.source.kind == "drawn":
+            found = _drawn(profile, Path(folder))
+        if found is None:
+            return None, f"unknown: no pictures here yet (replicate source --profile {profile.name})"
+        names = spread([name for name, _, _ in found.pictures["train"]])
+
+        def build(names: list[str]) -> None:
+            places, path = [found.place(name) for name in names], Path(folder, "train-00000.npy")
+            shards.build(shards.Job("train", path, found.folder, names, places, found.raw, made.side, made.filter, None), threads=cores())
+
+        build(names[:4])  # compiles, and fills caches
+        return seconds(lambda: build(names)) / len(names), f"{len(names)} pictures, spread over the set"
+
+
+def pca(side: int) -> float:
+    """A picture of `side` pixels, hashed and its colours summed on all cores."""
+    block = generator(0, "pictures").integers(0, 256, (2**26 // side**2 // 3, side, side, 3), dtype=np.uint8)
+
+    class Blocks:
+        shards = cores()
+
+        def __len__(self) -> int:
+            return self.shards * len(block)
+
+        def parts(self, shard: int) -> Iterator[np.ndarray]:
+            hashlib.sha256(block)
+            yield block
+
+    sums(Blocks())
+    return seconds(lambda: sums(Blocks())) / len(Blocks())
+
+
+def neighbours(network: Network, crop: int, pictures: int) -> float:
+    """To find the neighbours of all `pictures` in the last hidden layer and in pixels, as if it grew with their number."""
+    some = min(AMONG, pictures)
+    units = prod([row for row in count(network, crop) if row.learned][-1].input)
+    random = generator(0, "neighbours")
+    features = random.standard_normal((some, units), dtype=np.float32)
+    pixels = random.integers(0, 256, (some, crop, crop, 3), dtype=np.uint8)
+    return seconds(lambda: retrieval(features.__getitem__, pixels.__getitem__, np.arange(some) % 2)) * pictures / some
+
+
+def score(classes: int) -> float:
+    """A picture's answer, of which top-1 and top-5 error are counted."""
+    answers = generator(0, "answers").random((AMONG, classes), dtype=np.float32)
+    return seconds(lambda: error_rates(answers, np.arange(AMONG) % classes)) / AMONG
+
+
+def spread(names: list) -> list:
+    """At most SAMPLE of them, from first to last."""
+    return names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
