@@ -1,13 +1,17 @@
 """`replicate bench`."""
 
+import os
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import click
 
+from replicate import networks
 from replicate.commands.options import command_line, open_profile
+from replicate.records import Towers
 
 if TYPE_CHECKING:
     from replicate.measure.train import Bench
@@ -152,3 +156,33 @@ def augmentation() -> None:
             f"({len(seconds)} batches)"
         )
     click.echo(f"written: {RECORD}")
+
+
+@command.command()
+@click.option("--batch", type=click.IntRange(1), help="Pictures a step.  [default: as in the profile imagenet]")
+@click.option("--side", type=click.IntRange(64), help="Pixels of the network's input.  [default: as in the profile imagenet]")
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Interleaved rounds.")
+def towers(batch: int | None, side: int | None, rounds: int) -> None:
+    """Time two towers on two devices against one process, and count what crosses between them (section 3.2).
+
+    The network of the profile imagenet, a process for each tower with one thread, against one process with two, on random
+    pictures in float32. The record is what `replicate report --table towers` sets beside the computed traffic.
+    """
+    profile = open_profile("imagenet")
+    network = networks.load(profile.settings.trainings[profile.settings.groups()[profile.settings.baseline][0]].network)
+    if "WORLD_SIZE" not in os.environ:
+        from replicate.training.launch import launch
+
+        launch(network.towers, "bench towers")
+        return
+    from replicate.measure.towers import RECORD, time_towers
+
+    if record := time_towers(profile, command_line(), batch, side, rounds):
+        values = Towers.model_validate(record.values)
+        ratios = sorted(two / one for one, two in zip(values.one_process_seconds, values.two_rank_seconds, strict=True))
+        click.echo(
+            f"{values.devices} processes of one thread take {median(ratios):.2f} times as long as one of {values.devices} threads "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f} in {rounds} rounds); the exchange takes {100 * values.exchange_share:.1f} % of a step "
+            f"beyond waiting for the slower one, at {values.bytes_per_second / 1e6:,.0f} MB/s"
+        )
+        click.echo(f"written: {RECORD}")

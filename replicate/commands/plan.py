@@ -1,5 +1,6 @@
 """`replicate plan`."""
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,15 @@ def _stages(profile: "Profile", planned: "Plan") -> "Table":
         rows=rows,
         note=(
             f"{pictures if planned.train_pictures else 'How many pictures is unknown: run `replicate prepare`'}. Every stage with the start of its process "
-            f"{'and what DVC takes for it' if planned.dvc_start is not None else '(no pipeline for DVC here)'}. While a training runs, its checkpoints take disk."
+            f"{'and what DVC takes for it' if planned.dvc_start is not None else '(no pipeline for DVC here)'}. While a training runs, its checkpoints take "
+            f"disk. {_busy(planned)}"
         ),
     )  # fmt: skip
+
+
+def _busy(planned: "Plan") -> str:
+    """Other programs make everything slower than it would be without them."""
+    return "" if planned.busy is None else f"Before it was measured, {planned.busy:.1f} programs were at work on {os.cpu_count()} cores: it holds as long as that does."
 
 
 def _speeds(planned: "Plan") -> "Table":

@@ -4,6 +4,7 @@ All are estimates. A stage takes what its process takes to begin, its own work, 
 the stage writes with it). `compare` sets beside them what the stages then took.
 """
 
+import os
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from replicate import files, records
 from replicate.errors import UserError
+from replicate.evaluation.predict import PICTURES_AT_ONCE
 from replicate.measure import stages
 from replicate.measure.exchange import Exchange, exchange
 from replicate.measure.stages import Counts
@@ -53,7 +55,7 @@ class Stage(Strict):
 
 
 class Plan(Strict):
-    """The values of a record of kind `plan`. `speeds` and, on more than one device, `exchanges` by group of trainings; `took` by
+    """The values of a record of kind `plan`. `busy`: the system's load average before anything was measured. `speeds` and, on more than one device, `exchanges` by group of trainings; `took` by
     stage: what it then took in seconds."""
 
     train_pictures: int
@@ -64,6 +66,7 @@ class Plan(Strict):
     dvc_start: float | None
     stages: list[Stage]
     speeds: dict[str, Speed]
+    busy: float | None
     devices: int
     exchanges: dict[str, Exchange]
     took: dict[str, float] = {}
@@ -78,20 +81,21 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     """Measures on one device, and writes the record; what crosses between `devices` is computed."""
     started, found, settings = records.now(), stages.counts(profile), profile.settings
     groups = {group: settings.trainings[names[0]] for group, names in settings.groups().items()}
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     recipes = {group: settings.recipe_of(training.run) for group, training in groups.items()}
     crossing = {}
     if devices > 1:
         crossing = {group: exchange(load(groups[group].network), recipe, devices, found.classes) for group, recipe in recipes.items()}
     kinds = {group: _kind(groups[group].network, recipe) for group, recipe in recipes.items()}
     trials: dict[tuple, Trial] = {}
-    with tqdm(total=len(set(kinds.values())) + len(stages.IMPORTS) + 1, desc="plan", leave=False, disable=None) as bar:
+    with tqdm(total=len(set(kinds.values())) + len(stages.BEGINS) + 1, desc="plan", leave=False, disable=None) as bar:
         for group, kind in kinds.items():
             if kind not in trials:
                 bar.set_postfix_str(group)
                 trials[kind] = tried(profile, settings.groups()[group][0], found.train, found.classes)
                 bar.update()
         begins = {}
-        for stage in stages.IMPORTS:
+        for stage in stages.BEGINS:
             bar.set_postfix_str(stage)
             begins[stage] = stages.begin(profile, stage)
             bar.update()
@@ -101,13 +105,13 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     any_trial = next(iter(trials.values()))
     found_stages = [
         one.model_copy(update={"seconds": None if one.seconds is None else round(one.seconds + each + one.disk * any_trial.md5, 2)})
-        for one in [*_before(profile, found, begins, any_trial), *_trainings(profile, found, kinds, trials), *_after(profile, found, begins)]
+        for one in [*_before(profile, found, begins, any_trial), *_trainings(profile, found, begins, kinds, trials), *_after(profile, found, begins)]
     ]
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
         device=any_trial.device, dvc_start=start, stages=found_stages,
         speeds={group: _speed(groups[group].network, recipes[group], trials[kind]) for group, kind in kinds.items()},
-        devices=devices, exchanges=crossing,
+        busy=busy, devices=devices, exchanges=crossing,
     )  # fmt: skip
     provenance = records.provenance(command, profile.root, settings.method, started, any_trial.device, any_trial.threads)
     record = Record(kind="plan", profile=profile.name, source=settings.source.name, values=values.model_dump(), provenance=provenance)
@@ -143,7 +147,9 @@ def _before(profile: Profile, found: Counts, begins: dict[str, float], trial: Tr
     return [check, source, prepare, Stage(stage="pca", seconds=summed, disk=0, passing=0, follows="random pixels on all cores")]
 
 
-def _trainings(profile: Profile, found: Counts, kinds: dict[str, tuple], trials: dict[tuple, Trial]) -> list[Stage]:
+def _trainings(
+    profile: Profile, found: Counts, begins: dict[str, float], kinds: dict[str, tuple], trials: dict[tuple, Trial]
+) -> list[Stage]:
     """Every training, then every evaluation."""
     settings, trained, evaluated = profile.settings, [], []
     picture = settings.pictures.side**2 * 3
@@ -152,22 +158,19 @@ def _trainings(profile: Profile, found: Counts, kinds: dict[str, tuple], trials:
         training, trial = settings.trainings[names[0]], trials[kinds[group]]
         recipe, network = settings.recipe_of(training.run), load(training.network)
         weights = NUMBER * totals(count(network, recipe.crop, found.classes)).parameters
+        epochs, most = schedule.most_epochs(recipe.schedule), "" if isinstance(recipe.schedule, Fixed) else "at most "
         seconds = evaluation = None
         if found.train:
-            seconds = trial.begin + trial.sha256 * found.train * picture + trial.set_up + trial.first + trial.weights
-            seconds += schedule.most_epochs(recipe.schedule) * _epoch(recipe, found.train, trial)
+            set_up = trial.set_up + trial.first
+            seconds = begins["train"] + trial.sha256 * found.train * picture + set_up + epochs * _epoch(recipe, found.train, trial) + trial.weights
             width = (recipe.crop, count(network, recipe.crop)[-1].input)
             if width not in near:
                 near[width] = stages.neighbours(network, recipe.crop, found.val)
-            evaluation = trial.begin + trial.set_up + trial.first + trial.sha256 * (found.val * picture + weights)
-            evaluation += found.val * trial.evaluate + near[width]
-        most = "" if isinstance(recipe.schedule, Fixed) else "at most "
-        how = f"{most}{schedule.most_epochs(recipe.schedule)} epochs, from {len(trial.steps)} steps on {trial.pictures}"
-        answers = 2 * NUMBER * found.val * found.classes
+            evaluation = begins["evaluate"] + set_up + trial.sha256 * (found.val * picture + weights) + found.val * trial.evaluate + near[width]
+        passing, answers = 2 * CHECKPOINTS * weights, 2 * NUMBER * found.val * found.classes
         for name in names:
-            trained.append(Stage(stage=f"train {name}", seconds=seconds, disk=weights, passing=2 * CHECKPOINTS * weights, follows=how))
-            how_seen = "ten views of one batch; neighbours as if they grew with the pictures"
-            evaluated.append(Stage(stage=f"evaluate {name}", seconds=evaluation, disk=answers, passing=0, follows=how_seen))
+            trained.append(Stage(stage=f"train {name}", seconds=seconds, disk=weights, passing=passing, follows=f"{most}{epochs} epochs of the steps below"))
+            evaluated.append(Stage(stage=f"evaluate {name}", seconds=evaluation, disk=answers, passing=0, follows=f"ten views of {PICTURES_AT_ONCE} pictures"))
     return trained + evaluated
 
 

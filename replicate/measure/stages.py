@@ -36,13 +36,16 @@ SAMPLE = 200  # pictures that are drawn, copied or decoded
 AMONG = 1000  # pictures among which neighbours are looked for, and whose answers are scored
 UNPACKED = 2.0  # seconds for which an archive is unpacked
 TRIVIAL = 3  # stages that DVC runs, to see what it takes for one
-IMPORTS = {  # what a stage's process begins with
-    "check": "replicate.pictures.sources",
-    "source": "replicate.pictures.sources, replicate.pictures.draw",
-    "prepare": "replicate.pictures.prepare, replicate.pictures.shards",
-    "pca": "replicate.pictures.pca, replicate.pictures.sums",
-    "compare": "replicate.evidence.compare, scipy.stats",
-    "report": "replicate.report.page, matplotlib.figure, pandas, jinja2",
+FIGURE = "from matplotlib.figure import Figure; Figure().subplots().get_figure().savefig('/dev/null', format='svg')"
+BEGINS = {  # what a stage's process begins with
+    "check": "import replicate.pictures.sources",
+    "source": "import replicate.pictures.sources, replicate.pictures.draw",
+    "prepare": "import replicate.pictures.prepare, replicate.pictures.shards",
+    "pca": "import replicate.pictures.pca, replicate.pictures.sums",
+    "train": "import replicate.training.loop",
+    "evaluate": "import replicate.evaluation.predict",
+    "compare": "import replicate.evidence.compare, scipy.stats",
+    "report": f"import replicate.report.page, pandas, jinja2; {FIGURE}",
 }
 
 
@@ -87,8 +90,8 @@ def listing(profile: Profile) -> Listing | None:
 
 
 def begin(profile: Profile, stage: str) -> float:
-    """Until a process of this stage has read the parameters and imported what it needs."""
-    code = f"from replicate.commands.options import open_profile; open_profile({profile.name!r}); import {IMPORTS[stage]}"
+    """Until a process of this stage has read the parameters and imported what it needs, and the report's drawn its first figure."""
+    code = f"from replicate.commands.options import open_profile; open_profile({profile.name!r}); {BEGINS[stage]}"
     return seconds(lambda: subprocess.run([sys.executable, "-c", code], cwd=profile.root, check=True))
 
 

@@ -86,7 +86,7 @@ class _Exchange(torch.autograd.Function):
         ctx.exchange, tower = exchange, exchange.tower
         own = x.movedim(1, -1).contiguous()
         parts = [own if t == tower.index else own.new_empty(*own.shape[:-1], size) for t, size in enumerate(tower.sizes(exchange.count))]
-        exchange.traffic.forward += _swap([own] * tower.of, parts, tower)
+        exchange.traffic.forward += swap([own] * tower.of, parts, tower)
         return torch.cat(parts, -1).movedim(-1, 1)
 
     @staticmethod
@@ -96,14 +96,14 @@ class _Exchange(torch.autograd.Function):
             return g[:, tower.part(exchange.count)], None
         parts = [part.contiguous() for part in g.movedim(1, -1).split(tower.sizes(exchange.count), -1)]
         found = [parts[t] if t == tower.index else torch.empty_like(parts[tower.index]) for t in range(tower.of)]
-        exchange.traffic.backward += _swap(parts, found, tower)
+        exchange.traffic.backward += swap(parts, found, tower)
         total = found[0]
         for other in found[1:]:
             total = total + other
         return total.movedim(-1, 1), None
 
 
-def _swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
+def swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
     """Sends `sent[t]` to tower t and fills `received[t]` with what it sends, for all others; the bytes received."""
     operations, count = [], 0
     for other in range(tower.of):

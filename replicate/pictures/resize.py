@@ -19,6 +19,7 @@ ROW_BITS, COLUMN_BITS = 15, 12  # of the weights
 FINE = 3  # bits below a grey level that the rows' result keeps
 OVERSHOOT = 1.4  # more than the sum of the weights' magnitudes, which bicubic has above 1
 STEP = 3  # weights that a loop takes at once; nearly all of ImageNet's pictures need no more
+ONE, TWO = np.uintp(3), np.uintp(6)  # numbers of a row between a pixel and the next, and the next but one
 
 
 def central_square(pixels: np.ndarray, side: int, filter: Filter) -> np.ndarray:
@@ -36,7 +37,7 @@ def central_square(pixels: np.ndarray, side: int, filter: Filter) -> np.ndarray:
     return out
 
 
-@lru_cache(256)
+@lru_cache(1024)
 def weights(size: int, new: int, first: int, count: int, filter: Filter, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """From `size` pixels to `new`, of which `count` from `first` on: (weights, index of the first pixel read).
 
@@ -51,7 +52,7 @@ def weights(size: int, new: int, first: int, count: int, filter: Filter, bits: i
     taps = -(-int((stop - start).max()) // STEP) * STEP
     at = start[:, None] + np.arange(taps)
     shape = np.where(at < stop[:, None], shape_of(np.abs((at + 0.5 - centre[:, None]) / wide)), 0)
-    total = np.array([fsum(line) for line in shape])  # NumPy's sum differs in the last bit between CPUs
+    total = np.array([fsum(line) for line in shape.tolist()])  # NumPy's sum differs in the last bit between CPUs
     whole = np.rint(shape / total[:, None] * 2**bits)
     whole[np.arange(count), whole.argmax(1)] += 2**bits - whole.sum(1)  # what rounding left over, where it is felt least
     return whole.astype(np.float32), start
@@ -100,14 +101,13 @@ def _resize(pixels, row_weights, row_start, column_weights, column_start, out):
             row[i] = np.float32(np.int32(row[i] * fine + half))  # np.floor would be no vector code
         for k in range(0, taps, STEP):
             for x in range(side):
-                at = (column_start[x] + k - left) * 3
                 wa, wb, wc = column_weights[x, k], column_weights[x, k + 1], column_weights[x, k + 2]
-                red = wa * row[at] + wb * row[at + 3] + wc * row[at + 6]
-                green = wa * row[at + 1] + wb * row[at + 4] + wc * row[at + 7]
-                blue = wa * row[at + 2] + wb * row[at + 5] + wc * row[at + 8]
-                if k > 0:
-                    red, green, blue = red + line[3 * x], green + line[3 * x + 1], blue + line[3 * x + 2]
-                line[3 * x], line[3 * x + 1], line[3 * x + 2] = red, green, blue
+                for c in range(3):
+                    at = np.uintp((column_start[x] + k - left) * 3 + c)  # of an index that has a sign it is asked each time
+                    value = wa * row[at] + wb * row[at + ONE] + wc * row[at + TWO]
+                    if k > 0:
+                        value += line[3 * x + c]
+                    line[3 * x + c] = value
         to = out[y].reshape(-1)
         for i in range(side * 3):
             to[i] = np.uint8(min(max(line[i] * back + half, low), most))

@@ -82,7 +82,7 @@ class Work:
     def keep(self, wait: bool = False) -> None:
         """A checkpoint. The numbers in it are finite, so that a training can always go on from the last one."""
         tensors = self.tensors()
-        (broken,) = self.devices.total(float(not all(bool(t.isfinite().all()) for t in tensors.values())))
+        (broken,) = self.devices.total(float(not all(bool(t.sum().isfinite()) for t in tensors.values())))
         if broken:
             raise self.diverged("a weight is")
         now = time.monotonic()
@@ -105,6 +105,7 @@ def train(profile: Profile, name: str, command: str) -> Path | None:
     with joined(load(training.network)) as devices, ExitStack() as held:
         if devices.rank == 0:
             held.enter_context(files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r}"))
+            weights.remove_unfinished(profile.weights(name))
         return _train(profile, name, training, command, folder, devices)
 
 

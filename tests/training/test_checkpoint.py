@@ -1,4 +1,4 @@
-"""Checkpoints: whatever happens while they are written or where they lie, the newest whole one comes back, or one line says why not."""
+"""Checkpoints: whatever happens to them, the newest whole one comes back, or one line says why not."""
 
 import errno
 import os
@@ -20,7 +20,8 @@ from replicate.training.checkpoint import Keeper
 
 def state(number: int) -> dict[str, torch.Tensor]:
     """Tensors that say of which save they are, in every element."""
-    return {"weight/a": torch.full((5, 3), float(number)), "velocity/a": torch.full((5, 3), -float(number)), "one": torch.tensor(number)}
+    a = torch.full((5, 3), float(number))
+    return {"weight/a": a, "velocity/a": -a, "one": torch.tensor(number)}
 
 
 def keeper(folder: Path, identity: str = "this") -> Keeper:
@@ -181,10 +182,14 @@ for _ in range(20):
         keeper.restore()
         for number in itertools.count(last + 1):
             os.write(told, f"{number} ".encode())
-            keeper.save({name: torch.full((size,), float(number)) for name, size in (("a", 300_000), ("b", 7))}, {"update": number})
+            tensors = {"a": torch.full((300_000,), float(number)), "b": torch.full((7,), float(number))}
+            keeper.save(tensors, {"update": number})
     os.close(told)
-    started = os.read(numbers, 1)
-    time.sleep(random.uniform(0, 0.15))
+    started, saves = b"", random.randint(3, 8)
+    while started.count(b" ") < saves:
+        started += (more := os.read(numbers, 4096))
+        assert more, "the trainer has died"
+    time.sleep(random.uniform(0, 0.02))
     os.kill(trainer, signal.SIGKILL)
     os.waitpid(trainer, 0)
     while more := os.read(numbers, 4096):
@@ -193,19 +198,16 @@ for _ in range(20):
     kept = Keeper(folder, "this", "base-1").restore()
     left = {path.name for path in folder.iterdir()}
     assert left <= {"checkpoint.safetensors", "previous.safetensors"}, left  # Keeper cleared up
-    if kept:
-        tensors, progress = kept
-        assert progress["update"] in (last, *started), (last, started, progress)
-        assert progress["update"] >= last and all((tensor == progress["update"]).all() for tensor in tensors.values())
-        last = progress["update"]
-    else:
-        assert not last
-assert last > 20
+    tensors, progress = kept
+    assert progress["update"] in started, (started, progress)
+    assert all((tensor == progress["update"]).all() for tensor in tensors.values())
+    assert progress["update"] >= started[-1] - 2  # a save waits for the one before it
+    last = progress["update"]
 """
 
 
 def test_killed_at_any_moment_a_whole_one_is_there(tmp_path):
-    """What comes back after `kill -9` is a state whose saving had begun, whole, and never an older one than before."""
+    """What comes back after `kill -9` is the state of one of the last saves that had begun, whole."""
     subprocess.run([sys.executable, "-c", KILLS, tmp_path], check=True)
 
 
