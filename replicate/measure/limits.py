@@ -23,7 +23,8 @@ def targets(bench: Bench) -> list[str]:
         other = f"fewer than {ROUNDS} rounds"
 
     def judged(line: str, met: bool, target: str) -> str:
-        return f"{line}: not judged, the target ({target}) is not for {other}" if other else f"{line}: {'met' if met else 'MISSED'} ({target})"
+        verdict = f"not judged, the target ({target}) is not for {other}" if other else f"{'met' if met else 'MISSED'} ({target})"
+        return f"{line}: {verdict}"
 
     lines = []
     for precision, parts in bench.parts.items():
@@ -34,7 +35,8 @@ def targets(bench: Bench) -> list[str]:
             line += f" (times plain as a newcomer starts it: {spread(bench.times(ours, newcomer))})"
         least = TIMES.get((precision, bench.units), TIMES.get((precision, "")))
         lines.append(judged(line, median(times) >= least, f"at least {least:g}") if least else line)
-        lines.append(judged(f"{precision}, {NORMAL}: {parts[NORMAL]:.1f} % of a step", parts[NORMAL] <= MOST, f"at most {MOST} %"))
+        share = parts[NORMAL]
+        lines.append(judged(f"{precision}, {NORMAL}: {share:.1f} % of a step", share <= MOST, f"at most {MOST} %"))
     return lines
 
 
@@ -51,8 +53,9 @@ def limit(bench: Bench, precision: str) -> str:
         "what is no product of matrices": 100 - layers,
     }
     return (
-        f"{precision} is limited by {max(shares, key=lambda one: shares[one])}: convolutions and fully connected layers take {layers:.0f} % "
-        f"of a step, where {work:.0f} % would do at the rate of that product; of the other {100 - layers:.0f} %, most is {most} ({parts[most]:.1f} %)."
+        f"{precision} is limited by {max(shares, key=lambda one: shares[one])}: convolutions and fully connected layers take "
+        f"{layers:.0f} % of a step, where {work:.0f} % would do at the rate of that product; of the other {100 - layers:.0f} %, "
+        f"most is {most} ({parts[most]:.1f} %)."
     )
 
 

@@ -34,7 +34,8 @@ def plain(network: Network, classes: int, side: int) -> nn.Sequential:
                     modules.append((f"{layer.name}_zeros", nn.ZeroPad2d((0, row.excess, 0, row.excess))))
                 made = nn.Conv2d(reads, out, layer.kernel_size, layer.stride, layer.padding, groups=layer.groups, bias=layer.bias)
             case d.LRN(neighbours="maps"):
-                made = nn.LocalResponseNorm(layer.size, layer.alpha_on_sum * layer.size, layer.beta, layer.k)  # torch's α is on the mean
+                alpha = layer.alpha_on_sum * layer.size  # torch's is on the mean
+                made = nn.LocalResponseNorm(layer.size, alpha, layer.beta, layer.k)
                 if layer.scope == "tower" and network.towers > 1:
                     made = Halves(made, network.towers)
             case d.Pool(kind="max_pool"):

@@ -29,7 +29,8 @@ CHECKPOINTS = 3  # files while one is being written
 
 
 class Speed(Strict):
-    """A network's training: pictures a second in the steps that were timed, and the most bytes that its process had."""
+    """A network's training: pictures a second in the steps that were timed, and the most bytes that its process had, and its
+    tensors on a GPU."""
 
     network: str
     crop: int
@@ -40,6 +41,7 @@ class Speed(Strict):
     lowest: float
     highest: float
     memory: int
+    gpu_memory: int
     threads: int
     pictures: str
 
@@ -85,7 +87,8 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     recipes = {group: settings.recipe_of(training.run) for group, training in groups.items()}
     crossing = {}
     if devices > 1:
-        crossing = {group: exchange(load(groups[group].network), recipe, devices, found.classes) for group, recipe in recipes.items()}
+        for group, recipe in recipes.items():
+            crossing[group] = exchange(load(groups[group].network), recipe, devices, found.classes)
     kinds = {group: _kind(groups[group].network, recipe) for group, recipe in recipes.items()}
     trials: dict[tuple, Trial] = {}
     with tqdm(total=len(set(kinds.values())) + len(stages.BEGINS) + 1, desc="plan", leave=False, disable=None) as bar:
@@ -103,20 +106,26 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
         start, each = stages.dvc(profile) or (None, 0.0)
         bar.update()
     any_trial = next(iter(trials.values()))
-    found_stages = [
-        one.model_copy(update={"seconds": None if one.seconds is None else round(one.seconds + each + one.disk * any_trial.md5, 2)})
-        for one in [*_before(profile, found, begins, any_trial), *_trainings(profile, found, begins, kinds, trials), *_after(profile, found, begins)]
-    ]
+    own = _before(profile, found, begins, any_trial)
+    own += _trainings(profile, found, begins, kinds, trials) + _after(profile, found, begins)
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
-        device=any_trial.device, dvc_start=start, stages=found_stages,
+        device=any_trial.device, dvc_start=start, stages=[_with_dvc(stage, each, any_trial.md5) for stage in own],
         speeds={group: _speed(groups[group].network, recipes[group], trials[kind]) for group, kind in kinds.items()},
         busy=busy, devices=devices, exchanges=crossing,
     )  # fmt: skip
     provenance = records.provenance(command, profile.root, settings.method, started, any_trial.device, any_trial.threads)
-    record = Record(kind="plan", profile=profile.name, source=settings.source.name, values=values.model_dump(), provenance=provenance)
+    shared = {"profile": profile.name, "source": settings.source.name}
+    record = Record(kind="plan", **shared, values=values.model_dump(), provenance=provenance)
     records.write(path(profile), record)
     return record
+
+
+def _with_dvc(stage: Stage, each: float, md5: float) -> Stage:
+    """The time with DVC's own part, which is `each` and the hash of what the stage leaves."""
+    if stage.seconds is None:
+        return stage
+    return stage.model_copy(update={"seconds": round(stage.seconds + each + md5 * stage.disk, 2)})
 
 
 def _kind(network: str, recipe: Recipe) -> tuple:
@@ -129,7 +138,7 @@ def _speed(network: str, recipe: Recipe, trial: Trial) -> Speed:
     return Speed(
         network=network, crop=recipe.crop, batch_size=recipe.batch_size, precision=recipe.precision, steps=len(rates),
         median=round(median(rates), 2), lowest=round(min(rates), 2), highest=round(max(rates), 2),
-        memory=trial.memory, threads=trial.threads, pictures=trial.pictures,
+        memory=trial.memory, gpu_memory=trial.gpu_memory, threads=trial.threads, pictures=trial.pictures,
     )  # fmt: skip
 
 
@@ -147,9 +156,7 @@ def _before(profile: Profile, found: Counts, begins: dict[str, float], trial: Tr
     return [check, source, prepare, Stage(stage="pca", seconds=summed, disk=0, passing=0, follows="random pixels on all cores")]
 
 
-def _trainings(
-    profile: Profile, found: Counts, begins: dict[str, float], kinds: dict[str, tuple], trials: dict[tuple, Trial]
-) -> list[Stage]:
+def _trainings(profile: Profile, found: Counts, begins: dict, kinds: dict[str, tuple], trials: dict[tuple, Trial]) -> list[Stage]:
     """Every training, then every evaluation."""
     settings, trained, evaluated = profile.settings, [], []
     picture = settings.pictures.side**2 * 3
@@ -162,15 +169,18 @@ def _trainings(
         seconds = evaluation = None
         if found.train:
             set_up = trial.set_up + trial.first
-            seconds = begins["train"] + trial.sha256 * found.train * picture + set_up + epochs * _epoch(recipe, found.train, trial) + trial.weights
+            seconds = begins["train"] + trial.sha256 * found.train * picture + set_up + trial.weights
+            seconds += epochs * _epoch(recipe, found.train, trial)
             width = (recipe.crop, count(network, recipe.crop)[-1].input)
             if width not in near:
                 near[width] = stages.neighbours(network, recipe.crop, found.val)
-            evaluation = begins["evaluate"] + set_up + trial.sha256 * (found.val * picture + weights) + found.val * trial.evaluate + near[width]
+            evaluation = begins["evaluate"] + set_up + trial.sha256 * (found.val * picture + weights) + near[width]
+            evaluation += found.val * trial.evaluate
         passing, answers = 2 * CHECKPOINTS * weights, 2 * NUMBER * found.val * found.classes
+        how, seen = f"{most}{epochs} epochs of the steps below", f"ten views of {PICTURES_AT_ONCE} pictures"
         for name in names:
-            trained.append(Stage(stage=f"train {name}", seconds=seconds, disk=weights, passing=passing, follows=f"{most}{epochs} epochs of the steps below"))
-            evaluated.append(Stage(stage=f"evaluate {name}", seconds=evaluation, disk=answers, passing=0, follows=f"ten views of {PICTURES_AT_ONCE} pictures"))
+            trained.append(Stage(stage=f"train {name}", seconds=seconds, disk=weights, passing=passing, follows=how))
+            evaluated.append(Stage(stage=f"evaluate {name}", seconds=evaluation, disk=answers, passing=0, follows=seen))
     return trained + evaluated
 
 
@@ -184,7 +194,8 @@ def _epoch(recipe: Recipe, pictures: int, trial: Trial) -> float:
 def _after(profile: Profile, found: Counts, begins: dict[str, float]) -> list[Stage]:
     """The stages after evaluation, whose work on results that are not there yet is known in part only."""
     scored = 2 * len(profile.settings.trainings) * found.val * stages.score(found.classes)
-    compare = Stage(stage="compare", seconds=begins["compare"] + scored, disk=0, passing=0, follows="its start and counting errors: at least")
+    counting = "its start and counting errors: at least"
+    compare = Stage(stage="compare", seconds=begins["compare"] + scored, disk=0, passing=0, follows=counting)
     return [compare, Stage(stage="report", seconds=begins["report"], disk=0, passing=0, follows="its start: at least")]
 
 
@@ -199,14 +210,15 @@ def compare(profile: Profile) -> Record:
     a pause. The first to end only starts the clock.
     """
     file = path(profile)
+    shown = file.relative_to(profile.root)
     if not file.is_file():
-        raise UserError(f"{file.relative_to(profile.root)}: no plan; make one before the pipeline runs: replicate plan --profile {profile.name}")
+        raise UserError(f"{shown}: no plan; make one before the pipeline runs: replicate plan --profile {profile.name}")
     record = records.read(file)
-    planned = files.parse(Plan, record.values, str(file.relative_to(profile.root)))
+    planned = files.parse(Plan, record.values, str(shown))
     begun = datetime.fromisoformat(record.provenance.started).timestamp() + record.provenance.seconds
     ended = sorted((end, stage.stage) for stage in planned.stages if (end := _end(profile, stage.stage)) and end > begun)
     if len(ended) < 2:
-        raise UserError(f"{file.relative_to(profile.root)}: no stages ended since it was made; run them: {profile.repro}")
+        raise UserError(f"{shown}: no stages ended since it was made; run them: {profile.repro}")
     took = {stage: round(end - before, 2) for (before, _), (end, stage) in zip(ended, ended[1:], strict=False)}
     record = record.model_copy(update={"values": planned.model_copy(update={"took": took}).model_dump()})
     records.write(file, record)

@@ -177,7 +177,8 @@ def prepare(profile: Profile) -> tuple[float | None, str]:
 
         def build(names: list[str]) -> None:
             places, path = [found.place(name) for name in names], Path(folder, "train-00000.npy")
-            shards.build(shards.Job("train", path, found.folder, names, places, found.raw, made.side, made.filter, None), threads=cores())
+            job = shards.Job("train", path, found.folder, names, places, found.raw, made.side, made.filter, None)
+            shards.build(job, threads=cores())
 
         build(names[:4])  # compiles, and fills caches
         return seconds(lambda: build(names)) / len(names), f"{len(names)} pictures, spread over the set"

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from replicate import records
 from replicate.measure.plain import plain
 from replicate.measure.shares import feeding, shares
-from replicate.measure.trial import InMemory
+from replicate.measure.trial import InMemory, endless
 from replicate.modules import Net, build, initialise
 from replicate.modules.cpu import prepare_cpu
 from replicate.networks import Network, count, load
@@ -53,8 +53,9 @@ class Case:
         """The profile's baseline, with what is given in place of its own."""
         training = profile.settings.trainings[profile.settings.groups()[profile.settings.baseline][0]]
         recipe, network = profile.settings.recipe_of(training.run), load(training.network)
+        margin = profile.settings.pictures.side - recipe.crop
         own = {"crop": side or recipe.crop, "batch_size": batch or recipe.batch_size, "learning_rate": RATE}
-        return cls(network, recipe.model_copy(update=own), classes or network.classes, profile.settings.pictures.side - recipe.crop)
+        return cls(network, recipe.model_copy(update=own), classes or network.classes, margin)
 
     @property
     def batch(self) -> int:
@@ -110,7 +111,8 @@ class Bench:
                 rates, times = self.rates((what, precision)), self.times((what, precision), (PLAIN, "float32"))
                 row = {"what": what, "precision": precision, "rate": median(rates), "low": min(rates), "high": max(rates)}
                 own = what in (OURS, PLAIN, NEWCOMER)
-                row |= {"times": median(times) if what != FEED else None, "fraction": 100 * self.fraction(what, precision) if own else None}
+                row["times"] = median(times) if what != FEED else None
+                row["fraction"] = 100 * self.fraction(what, precision) if own else None
                 found.append(row)
         return found
 
@@ -127,7 +129,8 @@ def matrix_units(device: torch.device) -> str:
 def bench(case: Case, rounds: int) -> Bench:
     """Whole steps of every way on random pictures in memory, in interleaved rounds; then the parts of ours."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = initialise(build(case.network.name, case.classes, case.recipe.crop), seed=1).to(device, memory_format=torch.channels_last).train()
+    net = initialise(build(case.network.name, case.classes, case.recipe.crop), seed=1)
+    net = net.to(device, memory_format=torch.channels_last).train()
     net.set_dropout_key(1, 0)
     units = matrix_units(device)
     precisions = ["float32", "bfloat16"] if units else ["float32"]
@@ -185,11 +188,8 @@ def _timed(ways: dict[Way, Callable[[], object]], rounds: int, device: torch.dev
 def _batches(case: Case, net: Net) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches as a training gets them, of random pictures, without end."""
     some = InMemory(case.recipe, case.recipe.crop + case.margin)
-    feed, epoch = Feed(case.recipe, net, some, Reading.of(net.description.input, some.mean), some.pca, seed=1), 0
-    while True:
-        for _, pictures, labels in feed.epoch(epoch, 0):
-            yield pictures, labels
-        epoch += 1
+    feed = Feed(case.recipe, net, some, Reading.of(net.description.input, some.mean), some.pca, seed=1)
+    return ((pictures, labels) for _, pictures, labels in endless(feed))
 
 
 def _step(net: nn.Module, case: Case, pictures: Tensor, labels: Tensor, precision: str = "float32") -> Callable[[], object]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numba
 import numpy as np
 import torch
+from numba.core.dispatcher import Dispatcher
 
 from replicate.errors import UserError
 from replicate.evaluation.predict import PICTURES_AT_ONCE, probabilities
@@ -80,6 +81,8 @@ class Trial:
     sha256: float
     md5: float
     memory: int  # bytes: the most that the process had in training, a checkpoint's copy included
+    gpu_memory: int  # bytes: the most that its tensors took on a GPU
+    compiled: bool  # kernels, which later processes find on the disk
     device: str
     threads: int
     pictures: str  # those of the store, or random ones
@@ -93,8 +96,12 @@ def tried(profile: Profile, training: str, pictures: int, classes: int) -> Trial
     """A trial of `training` in a process of its own. `pictures`: of the training set; 0 if nobody knows how many."""
     context = get_context("forkserver")  # which imports everything once; what a real process takes for that is timed elsewhere
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(trial, profile, training, pictures, classes).result()
+    for _ in range(2):
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            found = pool.submit(trial, profile, training, pictures, classes).result()
+        if not found.compiled:
+            break
+    return found
 
 
 def trial(profile: Profile, name: str, pictures: int, classes: int) -> Trial:
@@ -119,7 +126,7 @@ def trial(profile: Profile, name: str, pictures: int, classes: int) -> Trial:
     held_out = _seconds(lambda: _check(feed, net, some)) / len(some)
     checkpoint, written = _writing(profile.state, net, optimizer)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    used = torch.get_num_threads()
+    gpu_memory, used = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0, torch.get_num_threads()
 
     torch.set_num_threads(threads[0])
     numba.set_num_threads(threads[1])
@@ -129,8 +136,15 @@ def trial(profile: Profile, name: str, pictures: int, classes: int) -> Trial:
     sha256, md5 = (_seconds(lambda kind=kind: hashlib.new(kind, bytes(HASHED))) / HASHED for kind in ("sha256", "md5"))
     return Trial(
         set_up=set_up, first=max(0.0, first - mean(steps)), steps=steps, draw=draw, held_out=held_out, checkpoint=checkpoint,
-        weights=written, evaluate=evaluate, sha256=sha256, md5=md5, memory=memory, device=str(device), threads=used, pictures=whose,
+        weights=written, evaluate=evaluate, sha256=sha256, md5=md5, memory=memory, gpu_memory=gpu_memory, compiled=_compiled(),
+        device=str(device), threads=used, pictures=whose,
     )  # fmt: skip
+
+
+def _compiled() -> bool:
+    """Whether this process had to compile one of our kernels."""
+    ours = [vars(module) for name, module in list(sys.modules.items()) if name.startswith("replicate.")]
+    return any(one.stats.cache_misses for names in ours for one in names.values() if isinstance(one, Dispatcher))
 
 
 def _pictures(profile: Profile, recipe: Recipe) -> tuple:
@@ -151,7 +165,7 @@ def _steps(feed: Feed, net: Net, optimizer: PaperSGD) -> list[float]:
     seconds: list[float] = []
     net.train()
     clock = time.perf_counter()
-    for number, pictures, labels in _endless(feed):
+    for number, pictures, labels in endless(feed):
         net.set_dropout_key(feed.seed, number)
         update(net, optimizer, pictures, labels, feed.recipe.precision)
         now = time.perf_counter()
@@ -162,7 +176,8 @@ def _steps(feed: Feed, net: Net, optimizer: PaperSGD) -> list[float]:
     raise AssertionError("the feed has no end")
 
 
-def _endless(feed: Feed) -> Iterator[tuple]:
+def endless(feed: Feed) -> Iterator[tuple]:
+    """Batches as a training gets them, epoch after epoch."""
     epoch = 0
     while True:
         yield from feed.epoch(epoch, 0)

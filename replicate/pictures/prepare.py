@@ -4,9 +4,10 @@ Which files count as pictures is said by each source (`listing.scan` for folders
 in a list: those that cannot be read are all named with the reason, and the run stops, unless `pictures.skip_broken` is
 true; then the manifest lists them.
 
-A store is built beside the old one and takes its place when it is whole; a run that was killed goes on (`unfinished`). A
-store that was made from the same files and parameters keeps its good shards (by their hashes), and only the missing
-or altered ones are made again. The bytes are the same for any number of workers.
+A store is built beside the old one and takes its place when it is whole, on the disk where a link leads if there is one;
+a run that was killed goes on (`unfinished`). A store that was made from the same files and parameters keeps its good
+shards (by their hashes), and only the missing or altered ones are made again. The bytes are the same for any number of
+workers.
 """
 
 import hashlib

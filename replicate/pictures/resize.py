@@ -102,8 +102,8 @@ def _resize(pixels, row_weights, row_start, column_weights, column_start, out):
         for k in range(0, taps, STEP):
             for x in range(side):
                 wa, wb, wc = column_weights[x, k], column_weights[x, k + 1], column_weights[x, k + 2]
-                for c in range(3):
-                    at = np.uintp((column_start[x] + k - left) * 3 + c)  # of an index that has a sign it is asked each time
+                for c in range(3):  # an index without a sign: of others Numba asks each time whether they count from the end
+                    at = np.uintp((column_start[x] + k - left) * 3 + c)
                     value = wa * row[at] + wb * row[at + ONE] + wc * row[at + TWO]
                     if k > 0:
                         value += line[3 * x + c]

@@ -104,3 +104,11 @@ def test_networks_that_cannot_be_divided_are_refused():
     across = [one.model_copy(update={"scope": "layer"}) if one.name == "lrn2" else one for one in demo.layers]
     with pytest.raises(UserError, match="lrn2 normalises across the towers"):
         check(demo.model_copy(update={"layers": across}), 2, 2)
+
+
+def test_two_processes_on_one_gpu_are_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(UserError, match="2 processes on this machine and 1 GPU"):
+        check(load("demo"), 2, 2)
+    check(load("demo"), 2, 1)
