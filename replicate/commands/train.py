@@ -25,8 +25,9 @@ def command(training: str, profile_name: str, devices: int) -> None:
     dropout of section 4.2. Everything is set in the profile's params.yaml.
 
     Writes models/PROFILE/TRAINING/weights.safetensors and reports/PROFILE/logs/TRAINING.csv. A training that was
-    stopped or killed goes on from its last checkpoint (every epoch, at least every two minutes) when the same
-    command is given again, on as many devices as then asked for; a second trainer of the same training is refused.
+    stopped or killed goes on from its last checkpoint when the same command is given again, on as many devices as then
+    asked for. Checkpoints are written at the end of an epoch, unless that would take more than 3 % of the time, and every two
+    minutes if the disk is fast enough. A second trainer of the same training is refused.
 
     With --devices 2, each device holds one of the two towers (section 3.2); with 4, 6, … the batch is divided between
     pairs. REPLICATE_DEVICES says the same to trainings that `dvc repro` starts. On several machines:
@@ -39,7 +40,7 @@ def command(training: str, profile_name: str, devices: int) -> None:
         from replicate.training.launch import launch
 
         check(network, devices, devices)
-        launch(devices, training)
+        launch(devices, training, "; the last checkpoint is kept, and the same command goes on from there")
     else:
         from replicate.training.loop import train
 

@@ -7,7 +7,6 @@ from statistics import median
 import numba
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from tqdm import tqdm
 
 from replicate import records
@@ -40,7 +39,7 @@ def time_towers(profile: Profile, command: str, batch: int | None, side: int | N
         net = start(training, network.classes, recipe.crop, devices)
         alone = start(training, network.classes, recipe.crop, Devices(devices.device)) if devices.rank == 0 else None
         prepare_cpu(net, recipe.batch_size)
-        together, one = Steps(net, recipe, devices), Steps(alone, recipe, None) if alone else None
+        together, one = Steps(net, recipe, devices), Steps(alone, recipe, Devices(devices.device)) if alone else None
         seconds: tuple[list[float], list[float]] = [], []
         for _ in tqdm(range(WARM + rounds), disable=None if devices.rank == 0 else True, unit=" rounds"):
             threads(1)
@@ -74,12 +73,12 @@ def time_towers(profile: Profile, command: str, batch: int | None, side: int | N
 class Steps:
     """Training steps of one network on one batch of random pictures."""
 
-    def __init__(self, net: Net, recipe: Recipe, devices: Devices | None):
+    def __init__(self, net: Net, recipe: Recipe, devices: Devices):
         self.net, self.devices, self.count = net.train(), devices, 0
         shape = (recipe.batch_size, net.description.input.maps, net.side, net.side)
         pixels = 60 * generator(0, "pictures").standard_normal(shape, dtype="float32")  # about as spread as photographs
-        self.pictures = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
-        self.labels = torch.arange(recipe.batch_size) % net.classes
+        self.pictures = torch.from_numpy(pixels).to(devices.device, memory_format=torch.channels_last)
+        self.labels = torch.arange(recipe.batch_size, device=devices.device) % net.classes
         self.optimizer = PaperSGD.of(recipe, net.named_parameters())
 
     def step(self) -> float:
@@ -97,29 +96,44 @@ def threads(count: int) -> None:
 
 
 def _exchanging(steps: Steps, rounds: int) -> tuple[list[float], float]:
-    """Seconds that the exchanges of each step take once all towers are ready, and the bytes a second received meanwhile.
+    """Seconds that the exchanges of each step take once all towers are ready, copies included, and the bytes a second received.
 
     A barrier before each exchange takes the waiting for the slower tower out of what is timed.
     """
-    swap, spent, received = towers.swap, [], 0
+    spent: list[float] = []
 
-    def timed(sent: list[Tensor], to: list[Tensor], tower: towers.Tower) -> int:
-        nonlocal received
-        dist.barrier(tower.group)
-        begun = time.perf_counter()
-        count = swap(sent, to, tower)
-        spent[-1] += time.perf_counter() - begun
-        received += count
-        return count
+    def timed(work):
+        def run(x, exchange):
+            _ready(steps.devices, barrier=True)
+            begun = time.perf_counter()
+            result = work(x, exchange)
+            _ready(steps.devices)
+            spent[-1] += time.perf_counter() - begun
+            return result
 
-    towers.swap = timed
+        return run
+
+    untimed, before = (towers.gather, towers.add), _received(steps.net)
+    towers.gather, towers.add = map(timed, untimed)
     try:
         for _ in range(rounds):
             spent.append(0.0)
             steps.step()
     finally:
-        towers.swap = swap
-    return spent, received / sum(spent)
+        towers.gather, towers.add = untimed
+    return spent, (_received(steps.net) - before) / sum(spent)
+
+
+def _ready(devices: Devices, barrier: bool = False) -> None:
+    """Returns when this device, or all (`barrier`), have done what they were given."""
+    if devices.device.type == "cuda":
+        torch.cuda.synchronize()
+    if barrier:
+        dist.barrier()
+
+
+def _received(net: Net) -> int:
+    return sum(exchange.traffic.forward + exchange.traffic.backward for _, exchange in towers.exchanges(net))
 
 
 def _rows(found: list[dict[str, dict[str, int]]], pictures: int) -> list[Received]:

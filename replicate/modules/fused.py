@@ -14,90 +14,89 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.module import _has_any_global_hook
 
 from replicate.modules.lrn import LRN
-from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, store, sums, takes, widened
+from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, sums, takes, widened
 from replicate.networks.arithmetic import output_side
 
 
 @numba.njit(parallel=True, **COMPILED)
-def _forward(x, y, winner, kernel_size, stride, padding, normalised, towers, half, constants):
+def _forward(x, y, winner, kernel_size, stride, padding, normalised, near, constants):
     pictures, height, width, channels = x.shape
-    maps = channels // towers
+    size, stretch = height * width * channels, near.shape[1]
+    values = x.reshape((pictures, size))
     for i in numba.prange(pictures):
-        layer = np.empty((height, width, channels), constants.dtype)
-        a, s, p = np.empty((3, maps), constants.dtype)
-        padded = np.zeros(maps + 2 * half, constants.dtype)
-        for row in range(height):
-            for column in range(width):
-                for first in range(0, channels, maps):
-                    b = layer[row, column, first : first + maps]
-                    if normalised:
-                        load_rectified(x[i, row, column, first : first + maps], a)
-                        scales(a, padded, constants, s, p)
-                        for c in range(maps):
-                            b[c] = a[c] * p[c]
-                    else:
-                        load_rectified(x[i, row, column, first : first + maps], b)
-        _pool(layer, y[i], winner[i], kernel_size, stride, padding)
+        layer = np.empty((height, width, channels), near.dtype)
+        written = layer.reshape(size)
+        padded = np.zeros(near.size, near.dtype)
+        buffers = np.empty((3, stretch), near.dtype)
+        for first in range(0, size, stretch):
+            n = min(stretch, size - first)
+            a, s, p, b = buffers[0, :n], buffers[1, :n], buffers[2, :n], written[first : first + n]
+            if normalised:
+                load_rectified(values[i, first : first + n], a)
+                scales(a, padded, near, constants, s, p)
+                for c in range(n):
+                    b[c] = a[c] * p[c]
+            else:
+                load_rectified(values[i, first : first + n], b)
+        for row in range(y.shape[1]):
+            for column in range(y.shape[2]):
+                _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, buffers[0, :channels])
 
 
 @numba.njit(**INLINE)
-def _pool(layer, y, winner, kernel_size, stride, padding):
-    """The largest value of every window, and which of its kernel_size² places it came from: the first of equal ones."""
+def _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, best):
+    """The largest values of one window, and which of its kernel_size² places they came from: the first of equal ones."""
     height, width, channels = layer.shape
-    best = np.empty(channels, layer.dtype)
-    for row in range(y.shape[0]):
-        for column in range(y.shape[1]):
-            top, left = row * stride - padding, column * stride - padding
-            won = winner[row, column]
-            best[:] = -np.inf
-            for down in range(max(0, -top), min(kernel_size, height - top)):
-                for right in range(max(0, -left), min(kernel_size, width - left)):
-                    place = np.uint8(down * kernel_size + right)
-                    values = layer[top + down, left + right]
-                    for c in range(channels):
-                        if values[c] > best[c] or values[c] != values[c]:  # a NaN wins and stays
-                            best[c] = values[c]
-                            won[c] = place
-            store(best, y[row, column])
+    top, left = row * stride - padding, column * stride - padding
+    best[:] = -np.inf
+    for down in range(max(0, -top), min(kernel_size, height - top)):
+        for right in range(max(0, -left), min(kernel_size, width - left)):
+            place = np.uint8(down * kernel_size + right)
+            for c in range(channels):
+                value = layer[top + down, left + right, c]
+                if value > best[c] or value != value:  # a NaN wins and stays
+                    best[c] = value
+                    winner[i, row, column, c] = place
+    for c in range(channels):
+        y[i, row, column, c] = rounded(best[c], y)
 
 
 @numba.njit(parallel=True, **COMPILED)
-def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, towers, half, constants):
+def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, near, constants):
     pictures, height, width, channels = x.shape
-    maps = channels // towers
-    zero = constants.dtype.type(0)
+    size, stretch, factor = height * width * channels, near.shape[1], constants[3]
+    zero = near.dtype.type(0)
+    values, out_values = x.reshape((pictures, size)), dx.reshape((pictures, size))
     for i in numba.prange(pictures):
-        gathered = np.empty(channels, constants.dtype)
-        a, s, p = np.empty((3, maps), constants.dtype)
-        padded = np.zeros(maps + 2 * half, constants.dtype)
-        for row in range(height):
-            for column in range(width):
-                _won(g[i], winner[i], row, column, kernel_size, stride, padding, gathered)
-                for first in range(0, channels, maps):
-                    d, out = gathered[first : first + maps], dx[i, row, column, first : first + maps]
-                    load_rectified(x[i, row, column, first : first + maps], a)
-                    if normalised:
-                        scales(a, padded, constants, s, p)
-                        sums(a, d, padded, constants, s, p)
-                        for c in range(maps):
-                            out[c] = rounded(zero if a[c] <= zero else p[c] * d[c] - a[c] * s[c], out)
-                    else:
-                        for c in range(maps):
-                            out[c] = rounded(zero if a[c] <= zero else d[c], out)
+        padded = np.zeros(near.size, near.dtype)
+        buffers = np.empty((4, stretch), near.dtype)
+        for first in range(0, size, stretch):
+            n = min(stretch, size - first)
+            a, d, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], buffers[3, :n], out_values[i, first : first + n]
+            for position in range(n // channels):
+                row, column = divmod(first // channels + position, width)
+                _gather(g, winner, i, row + padding, column + padding, kernel_size, stride, d[position * channels :])
+            load_rectified(values[i, first : first + n], a)
+            if normalised:
+                scales(a, padded, near, constants, s, p)
+                sums(a, d, padded, near, s)
+                for c in range(n):
+                    out[c] = rounded(zero if a[c] <= zero else p[c] * d[c] - factor * a[c] * s[c], out)
+            else:
+                for c in range(n):
+                    out[c] = rounded(zero if a[c] <= zero else d[c], out)
 
 
 @numba.njit(**INLINE)
-def _won(g, winner, row, column, kernel_size, stride, padding, gathered):
+def _gather(g, winner, i, down, right, kernel_size, stride, d):
     """The gradient of one position's values: the sum over those windows that each of them won."""
-    zero = gathered.dtype.type(0)
-    gathered[:] = zero
-    down, right = row + padding, column + padding
-    for r in range(max(0, (down - kernel_size + stride) // stride), min(g.shape[0], down // stride + 1)):
-        for q in range(max(0, (right - kernel_size + stride) // stride), min(g.shape[1], right // stride + 1)):
-            place = np.uint8((down - r * stride) * kernel_size + right - q * stride)
-            won, part = winner[r, q], g[r, q]
-            for c in range(gathered.size):
-                gathered[c] += widened(part[c]) if won[c] == place else zero
+    channels, zero = g.shape[3], d.dtype.type(0)
+    d[:channels] = zero
+    for row in range(max(0, (down - kernel_size + stride) // stride), min(g.shape[1], down // stride + 1)):
+        for column in range(max(0, (right - kernel_size + stride) // stride), min(g.shape[2], right // stride + 1)):
+            place = np.uint8((down - row * stride) * kernel_size + right - column * stride)
+            for c in range(channels):
+                d[c] += widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
 
 
 class _RectifyNormalisePool(torch.autograd.Function):

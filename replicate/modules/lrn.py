@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from replicate.modules.positions import COMPILED, array, constants, last, load, rounded, scales, sums, takes
+from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, rounded, scales, sums, takes
 
 
 def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, towers: int) -> Tensor:
@@ -24,39 +24,42 @@ def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, t
 
 
 @numba.njit(parallel=True, **COMPILED)
-def _forward(x, y, towers, half, constants):
-    pictures, height, width, channels = x.shape
-    maps = channels // towers
+def _forward(x, y, near, constants):
+    pictures, size = x.shape
+    stretch = near.shape[1]
     for i in numba.prange(pictures):
-        a, s, p = np.empty((3, maps), constants.dtype)
-        padded = np.zeros(maps + 2 * half, constants.dtype)
-        for row in range(height):
-            for column in range(width):
-                for first in range(0, channels, maps):
-                    out = y[i, row, column, first : first + maps]
-                    load(x[i, row, column, first : first + maps], a)
-                    scales(a, padded, constants, s, p)
-                    for c in range(maps):
-                        out[c] = rounded(a[c] * p[c], out)
+        padded = np.zeros(near.size, near.dtype)
+        buffers = np.empty((3, stretch), near.dtype)
+        for first in range(0, size, stretch):
+            n = min(stretch, size - first)
+            a, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], y[i, first : first + n]
+            load(x[i, first : first + n], a)
+            scales(a, padded, near, constants, s, p)
+            for c in range(n):
+                out[c] = rounded(a[c] * p[c], out)
 
 
 @numba.njit(parallel=True, **COMPILED)
-def _backward(x, g, dx, towers, half, constants):
-    pictures, height, width, channels = x.shape
-    maps = channels // towers
+def _backward(x, g, dx, near, constants):
+    pictures, size = x.shape
+    stretch, factor = near.shape[1], constants[3]
     for i in numba.prange(pictures):
-        a, b, s, p = np.empty((4, maps), constants.dtype)
-        padded = np.zeros(maps + 2 * half, constants.dtype)
-        for row in range(height):
-            for column in range(width):
-                for first in range(0, channels, maps):
-                    out = dx[i, row, column, first : first + maps]
-                    load(x[i, row, column, first : first + maps], a)
-                    load(g[i, row, column, first : first + maps], b)
-                    scales(a, padded, constants, s, p)
-                    sums(a, b, padded, constants, s, p)
-                    for c in range(maps):
-                        out[c] = rounded(p[c] * b[c] - a[c] * s[c], out)
+        padded = np.zeros(near.size, near.dtype)
+        buffers = np.empty((4, stretch), near.dtype)
+        for first in range(0, size, stretch):
+            n = min(stretch, size - first)
+            a, d, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], buffers[3, :n], dx[i, first : first + n]
+            load(x[i, first : first + n], a)
+            load(g[i, first : first + n], d)
+            scales(a, padded, near, constants, s, p)
+            sums(a, d, padded, near, s)
+            for c in range(n):
+                out[c] = rounded(p[c] * d[c] - factor * a[c] * s[c], out)
+
+
+def _pictures(x: Tensor) -> np.ndarray:
+    """(N, values of a picture)"""
+    return array(x).reshape(len(x), -1)
 
 
 class _Normalise(torch.autograd.Function):
@@ -64,7 +67,7 @@ class _Normalise(torch.autograd.Function):
     def forward(ctx, x: Tensor, lrn: "LRN") -> Tensor:
         x = last(x)
         y = torch.empty_like(x)
-        _forward(array(x), array(y), *lrn.settings(x))
+        _forward(_pictures(x), _pictures(y), *lrn.settings(x))
         ctx.save_for_backward(x)
         ctx.lrn = lrn
         return y
@@ -74,7 +77,7 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx, g: Tensor):
         (x,) = ctx.saved_tensors
         dx = torch.empty_like(x)
-        _backward(array(x), array(last(g)), array(dx), *ctx.lrn.settings(x))
+        _backward(_pictures(x), _pictures(last(g)), _pictures(dx), *ctx.lrn.settings(x))
         return dx, None
 
 
@@ -90,9 +93,10 @@ class LRN(nn.Module):
             return _Normalise.apply(x, self)
         return normalise_plain(x, self.size, self.alpha, self.beta, self.k, self.towers)
 
-    def settings(self, x: Tensor) -> tuple[int, int, np.ndarray]:
-        """What the kernels for `x` need to know: towers, neighbours on either side, and (k, α, β, 2αβ)."""
-        return self.towers, self.size // 2, constants(x, self.k, self.alpha, self.beta, 2 * self.alpha * self.beta)
+    def settings(self, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """What the kernels for `x` need to know: `neighbours`, and (k, α, β, 2αβ) in the type they compute in."""
+        constants = np.array([self.k, self.alpha, self.beta, 2 * self.alpha * self.beta], computed_in(x))
+        return neighbours(x, self.towers, self.size // 2), constants
 
     def extra_repr(self) -> str:
         return f"size={self.size}, alpha={self.alpha:g} (on the sum), beta={self.beta}, k={self.k}, towers={self.towers}"

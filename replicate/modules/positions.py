@@ -1,8 +1,8 @@
-"""What the CPU's kernels do with the maps at one position of one picture, which lie side by side in channels-last memory.
+"""What the CPU's kernels do with a stretch of a picture's channels-last memory: the maps of some positions, one after the other.
 
-Every loop runs over whole slices and writes to few arrays, or the compiler finds no vector code for it. bfloat16 is a
-kernel's uint16, computed with in float32. `COMPILED` lets the compiler reorder sums and estimate square roots, so two
-machines may differ in the last bit; it does not let it assume that there are no NaNs.
+All loops run over a whole stretch, whatever a position has of maps: long enough to be fast, short enough for the nearest
+cache. bfloat16 is a kernel's uint16, computed with in float32. `COMPILED` lets the compiler reorder sums and estimate
+square roots, so two machines may differ in the last bit; it does not let it assume that there are no NaNs.
 """
 
 import numba
@@ -17,11 +17,12 @@ COMPILED = {
     "cache": True,
 }
 INLINE = COMPILED | {"inline": "always"}
+STRETCH = 768  # values, or the maps of one position where they are more
 
 
 def takes(x: Tensor) -> bool:
     """Whether `x` is what the kernels work on: memory of this machine, and no stand-in for a tensor that is being traced."""
-    known = x.dtype in (torch.float32, torch.float64, torch.bfloat16)
+    known = x.dtype in (torch.float32, torch.float64, torch.bfloat16) and x.ndim == 4
     return known and type(x) is Tensor and x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
@@ -36,9 +37,18 @@ def array(x: Tensor) -> np.ndarray:
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
-def constants(x: Tensor, *values: float) -> np.ndarray:
-    """In the type that the kernels compute `x` in, or they would work in float64."""
-    return np.array(values, np.float64 if x.dtype == torch.float64 else np.float32)
+def computed_in(x: Tensor) -> type:
+    """In float32, unless `x` is more."""
+    return np.float64 if x.dtype == torch.float64 else np.float32
+
+
+def neighbours(x: Tensor, towers: int, half: int) -> np.ndarray:
+    """(2·half + 1, values in a stretch): 1 where the value j - half places on is a map of the same tower, else 0."""
+    channels = x.shape[1]
+    maps = channels // towers
+    here = np.arange(max(1, STRETCH // channels) * channels) % maps
+    there = here + np.arange(-half, half + 1)[:, None]
+    return ((there >= 0) & (there < maps)).astype(computed_in(x))
 
 
 def widened(value):
@@ -84,57 +94,53 @@ def load_rectified(x, a):
 
 
 @numba.njit(**INLINE)
-def store(a, x):
-    for c in range(a.size):
-        x[c] = rounded(a[c], x)
-
-
-@numba.njit(**INLINE)
-def window(padded, offset, factor, out):
-    """out_i = offset + factor · Σ_j padded_j around i; `padded` has as many zeros at either end as a window has neighbours."""
-    maps = out.size
-    half = (padded.size - maps) // 2
-    if half == 2:  # the paper's n of 5, in one pass
-        b, c, d, e = padded[1:], padded[2:], padded[3:], padded[4:]
-        for i in range(maps):
-            out[i] = offset + factor * (padded[i] + b[i] + c[i] + d[i] + e[i])
+def window(padded, near, total):
+    """total_i = Σ_j near_ji padded_(i+j); `padded` has room for a window at either end."""
+    n = total.size
+    if near.shape[0] == 5:  # the paper's n, in one pass
+        v, w, x, y, z = padded[:n], padded[1 : n + 1], padded[2 : n + 2], padded[3 : n + 3], padded[4 : n + 4]
+        a, b, d, e = near[0, :n], near[1, :n], near[3, :n], near[4, :n]
+        for i in range(n):
+            total[i] = a[i] * v[i] + b[i] * w[i] + x[i] + d[i] * y[i] + e[i] * z[i]
     else:
-        out[:] = offset
-        for j in range(2 * half + 1):
-            neighbours = padded[j : j + maps]
-            for i in range(maps):
-                out[i] += factor * neighbours[i]
+        total[:] = 0
+        for j in range(near.shape[0]):
+            a, v = near[j, :n], padded[j : j + n]
+            for i in range(n):
+                total[i] += a[i] * v[i]
 
 
 @numba.njit(**INLINE)
-def power(s, beta, p):
-    """p = s^-β; the paper's β of 3/4 is two square roots and a division."""
+def powers(s, k, alpha, beta, p):
+    """p = (k + α s)^-β and s = (k + α s)^(-β-1); the paper's β of 3/4 is two square roots and a division."""
     if beta == 0.75:
         one = s.dtype.type(1)
         for c in range(s.size):
-            r = one / np.sqrt(s[c])
-            p[c] = r * np.sqrt(r)
+            r = one / np.sqrt(k + alpha * s[c])
+            power = r * np.sqrt(r)
+            p[c], s[c] = power, power * r * r
     else:
         for c in range(s.size):
-            p[c] = s[c] ** -beta
+            base = k + alpha * s[c]
+            p[c] = base**-beta
+            s[c] = p[c] / base
 
 
 @numba.njit(**INLINE)
-def scales(a, padded, constants, s, p):
-    """s_i = k + α Σ_j a_j² and p = s^-β, by which section 3.3 multiplies a."""
+def scales(a, padded, near, constants, s, p):
+    """p_i = (k + α Σ_j a_j²)^-β, by which section 3.3 multiplies a_i, and s_i = (k + α Σ_j a_j²)^(-β-1) for `sums`."""
     k, alpha, beta = constants[0], constants[1], constants[2]
-    squares = padded[(padded.size - a.size) // 2 :]
+    squares = padded[near.shape[0] // 2 :]
     for c in range(a.size):
         squares[c] = a[c] * a[c]
-    window(padded, k, alpha, s)
-    power(s, beta, p)
+    window(padded, near, s)
+    powers(s, k, alpha, beta, p)
 
 
 @numba.njit(**INLINE)
-def sums(a, g, padded, constants, s, p):
-    """s_i becomes 2αβ Σ_j g_j a_j s_j^(-β-1): the gradient g of a·p is p_i g_i - a_i s_i to a."""
-    zero, factor = constants.dtype.type(0), constants[3]
-    terms = padded[(padded.size - a.size) // 2 :]
+def sums(a, g, padded, near, s):
+    """s_i = Σ_j g_j a_j s_j: where g is the gradient of b = a p, that of a_i is p_i g_i - 2αβ a_i s_i."""
+    terms = padded[near.shape[0] // 2 :]
     for c in range(a.size):
-        terms[c] = g[c] * a[c] * p[c] / s[c]
-    window(padded, zero, factor, s)
+        terms[c] = g[c] * a[c] * s[c]
+    window(padded, near, s)

@@ -17,6 +17,9 @@ from replicate.errors import UserError
 from replicate.networks.traffic import parts
 
 
+EXCHANGE = "_exchange"  # after the name of the layer before which it stands
+
+
 class LostRank(UserError):
     """Another process of the training is gone; what it died of, it or whoever started it says."""
 
@@ -27,9 +30,11 @@ def talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
         raise LostRank(
-            f"process {dist.get_rank()}: lost another process of this training ({str(error).splitlines()[0][:100]}); "
-            "the last checkpoint is kept, and the same command goes on from there"
+            f"process {dist.get_rank()}: lost another of this work's processes ({str(error).splitlines()[0][:100]}); "
+            "a training goes on from its last checkpoint when the same command is given again"
         ) from None
 
 
@@ -53,7 +58,7 @@ class Tower:
 
 @dataclass
 class Traffic:
-    """Bytes that this tower received before one layer, since the counter was last cleared."""
+    """Bytes that this tower has received before one layer."""
 
     forward: int = 0
     backward: int = 0
@@ -79,28 +84,35 @@ class Exchange(nn.Module):
 
 
 class _Exchange(torch.autograd.Function):
-    """Maps lie last in memory (channels-last), so that what is sent is one piece."""
-
     @staticmethod
     def forward(ctx, x: Tensor, exchange: Exchange) -> Tensor:
-        ctx.exchange, tower = exchange, exchange.tower
-        own = x.movedim(1, -1).contiguous()
-        parts = [own if t == tower.index else own.new_empty(*own.shape[:-1], size) for t, size in enumerate(tower.sizes(exchange.count))]
-        exchange.traffic.forward += swap([own] * tower.of, parts, tower)
-        return torch.cat(parts, -1).movedim(-1, 1)
+        ctx.exchange = exchange
+        return gather(x, exchange)
 
     @staticmethod
     def backward(ctx, g: Tensor):
-        exchange, tower = ctx.exchange, ctx.exchange.tower
-        if exchange.scores:
-            return g[:, tower.part(exchange.count)], None
-        parts = [part.contiguous() for part in g.movedim(1, -1).split(tower.sizes(exchange.count), -1)]
-        found = [parts[t] if t == tower.index else torch.empty_like(parts[tower.index]) for t in range(tower.of)]
-        exchange.traffic.backward += swap(parts, found, tower)
-        total = found[0]
-        for other in found[1:]:
-            total = total + other
-        return total.movedim(-1, 1), None
+        exchange = ctx.exchange
+        return (g[:, exchange.tower.part(exchange.count)] if exchange.scores else add(g, exchange)), None
+
+
+def gather(x: Tensor, exchange: Exchange) -> Tensor:
+    """Forward. Maps lie last in memory (channels-last), so that what is sent is one piece."""
+    tower, own = exchange.tower, x.movedim(1, -1).contiguous()
+    found = [own if t == tower.index else own.new_empty(*own.shape[:-1], size) for t, size in enumerate(tower.sizes(exchange.count))]
+    exchange.traffic.forward += swap([own] * tower.of, found, tower)
+    return torch.cat(found, -1).movedim(-1, 1)
+
+
+def add(g: Tensor, exchange: Exchange) -> Tensor:
+    """Backward: the gradient of what this tower holds, from all towers, added in their order."""
+    tower = exchange.tower
+    sent = [one.contiguous() for one in g.movedim(1, -1).split(tower.sizes(exchange.count), -1)]
+    found = [sent[t] if t == tower.index else torch.empty_like(sent[tower.index]) for t in range(tower.of)]
+    exchange.traffic.backward += swap(sent, found, tower)
+    total = found[0]
+    for other in found[1:]:
+        total = total + other
+    return total.movedim(-1, 1)
 
 
 def swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
@@ -120,9 +132,6 @@ def swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
 def exchanges(net: nn.Module) -> Iterator[tuple[str, Exchange]]:
     """The layers of `net` that wait for other towers, by the name of the layer that reads."""
     return ((name.removesuffix(EXCHANGE), module) for name, module in net.named_modules() if isinstance(module, Exchange))
-
-
-EXCHANGE = "_exchange"
 
 
 @torch.no_grad()

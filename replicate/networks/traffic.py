@@ -11,7 +11,7 @@ from math import prod
 
 from replicate.errors import UserError
 from replicate.networks.arithmetic import Row, Shape, count
-from replicate.networks.description import LRN, Local, Network, Weighted
+from replicate.networks.description import LRN, Dropout, Local, Network, Weighted
 
 LOSS = "loss"  # what reads the class scores
 
@@ -69,15 +69,22 @@ def must_divide(network: Network) -> None:
 
     if layer := spans(network):
         raise refused(layer, "normalises across the towers (scope: layer); scope: tower keeps its window inside one")
-    towers = network.towers
+    towers, first = network.towers, _first(network)
+    if towers == 1:
+        return
     for position, layer in enumerate(network.layers):
+        if isinstance(layer, Dropout) and position < first:
+            raise refused(layer.name, "drops values of the picture, which all towers read")
         if not isinstance(layer, Weighted):
             continue
+        if isinstance(layer, Local):
+            raise refused(layer.name, "has weights of its own at every position, which are not kept map by map")
         if layer.out != "classes" and layer.out % towers:
             raise refused(layer.name, f"has {layer.out} maps or units, which do not go into {towers} towers")
-        groups = 1 if isinstance(layer, Local) else layer.groups
-        if position != _first(network) and groups > 1 and groups % towers:
-            raise refused(layer.name, f"reads {groups} groups of maps, and there are {towers} towers")
+        if position == first and layer.groups > 1:
+            raise refused(layer.name, f"reads the picture in {layer.groups} groups")
+        if layer.groups > 1 and layer.groups % towers:
+            raise refused(layer.name, f"reads {layer.groups} groups of maps, and there are {towers} towers")
 
 
 def _first(network: Network) -> int:

@@ -44,11 +44,10 @@ class Devices:
 
     @property
     def name(self) -> str:
-        """For a record: `cpu`, or `2 x cpu: 2 towers x 1 part of the batch`."""
+        """For a record: `cpu`, or `4 x cpu (towers 2, parts of the batch 2)`."""
         if not self.mesh:
             return str(self.device.type)
-        towers = self.mesh["tower"].size()
-        return f"{dist.get_world_size()} x {self.device.type}: {towers} towers x {self.replicas} parts of the batch"
+        return f"{dist.get_world_size()} x {self.device.type} (towers {self.mesh['tower'].size()}, parts of the batch {self.replicas})"
 
     def total(self, *numbers: float) -> list[float]:
         """Each number summed over the parts of the batch; the towers of one part hold equal numbers."""
@@ -58,6 +57,15 @@ class Devices:
         with talking():
             dist.all_reduce(sums)
         return (sums / self.mesh["tower"].size()).tolist()
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Of each flag whether any process has it set: all act on it together."""
+        if not self.mesh:
+            return list(flags)
+        most = torch.tensor(flags, dtype=torch.int32, device=self.device)
+        with talking():
+            dist.all_reduce(most, dist.ReduceOp.MAX)
+        return most.bool().tolist()
 
     def average_gradients(self, net: nn.Module) -> None:
         """Of the parts of the batch: after it, all hold the gradient of the whole batch's mean loss."""
@@ -106,6 +114,11 @@ class Devices:
         return collect(own, shapes, self.tower) if self.replica == 0 else own
 
 
+def first_here() -> bool:
+    """Whether this is the first of the training's processes on its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 @contextmanager
 def joined(network: Network) -> Iterator[Devices]:
     """This process in its place among those that `torchrun` started; alone if it was not started so.
@@ -138,6 +151,12 @@ def check(network: Network, devices: int, here: int) -> None:
     if devices % towers:
         raise UserError(f"network {network.name!r} has {towers} towers, each on a device: give 1 or a multiple of {towers} devices, not {devices}")
     must_divide(network)
+    norms = [layer.name for layer in network.layers if layer.kind == "batch_norm"]
+    if devices > towers and norms:
+        raise UserError(
+            f"network {network.name!r}: {norms[0]} takes its statistics over the whole batch, which several devices would "
+            f"divide; give --devices {towers}"
+        )
     if torch.cuda.is_available() and here > torch.cuda.device_count():
         raise UserError(
             f"{here} processes on this machine and {torch.cuda.device_count()} GPU: each needs one of its own; "

@@ -29,9 +29,12 @@ from replicate.pictures.store import Store, open_store, verify
 from replicate.settings import Profile, Training
 from replicate.training import schedule
 from replicate.training.checkpoint import Keeper
-from replicate.training.devices import Devices, joined
+from replicate.training.devices import Devices, first_here, joined
 from replicate.training.feed import Feed
 from replicate.training.update import PaperSGD
+
+
+ALONE = Devices(torch.device("cpu"))  # any device will do: alone there is nothing to tell others
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Work:
     devices: Devices
     keeper: Keeper | None
     stopped: Callable[[], bool]  # whether this process was asked to stop
+    folder: Path  # where checkpoints lie
     since: float  # by the clock that counts this process's share of `progress.spent`
 
     @property
@@ -82,7 +86,7 @@ class Work:
     def keep(self, wait: bool = False) -> None:
         """A checkpoint. The numbers in it are finite, so that a training can always go on from the last one."""
         tensors = self.tensors()
-        (broken,) = self.devices.total(float(not all(bool(t.sum().isfinite()) for t in tensors.values())))
+        (broken,) = self.devices.any(not all(bool(t.sum().isfinite()) for t in tensors.values()))
         if broken:
             raise self.diverged("a weight is")
         now = time.monotonic()
@@ -90,11 +94,13 @@ class Work:
         whole = self.devices.collect(tensors, self.shapes())
         if self.keeper:
             self.keeper.save(whole, asdict(self.progress), wait)
+        if wait:  # nobody leaves before process 0 has written
+            self.devices.any(False)
 
     def diverged(self, what: str) -> UserError:
         return UserError(
-            f"{self.name}: {what} not a finite number after update {self.updates}; the checkpoint before it is kept; "
-            f"a smaller recipe.learning_rate may help, or recipe.precision float32"
+            f"{self.name}: {what} not a finite number after update {self.updates}; checkpoints from before it are kept; "
+            f"a smaller recipe.learning_rate may help, which starts anew: rm -r {self.folder}"
         )
 
 
@@ -102,6 +108,8 @@ def train(profile: Profile, name: str, command: str) -> Path | None:
     """Trains `name`, or goes on where it was stopped; process 0 writes its weights and its log, and returns the weights' path."""
     training = profile.training(name)
     folder = profile.state / "checkpoints" / profile.name / name
+    if first_here():  # once a machine, and before others wait for it
+        verify(open_store(profile.store), ("train",))
     with joined(load(training.network)) as devices, ExitStack() as held:
         if devices.rank == 0:
             held.enter_context(files.lock(folder / "lock", f"training {name!r} of profile {profile.name!r}"))
@@ -113,7 +121,6 @@ def _train(profile: Profile, name: str, training: Training, command: str, folder
     since = time.monotonic()
     recipe = profile.settings.recipe_of(training.run)
     store = open_store(profile.store)
-    verify(store, ("train",))
     pca = pca_file.read(profile.pca)
     if pca.store != store.identity:
         raise UserError(f"{profile.pca}: of other pictures than the store; run `replicate pca --profile {profile.name}`")
@@ -133,9 +140,9 @@ def _train(profile: Profile, name: str, training: Training, command: str, folder
     reading = Reading.of(net.description.input, store.mean)
     feed = Feed(recipe, net, store.train, reading, pca, training.seed, devices.replica, devices.replicas)
     with ExitStack() as held:
-        keeper = held.enter_context(closing(Keeper(folder, identity, name))) if devices.rank == 0 else None
         stopped = held.enter_context(_stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there"))
-        work = Work(name, feed, net, PaperSGD.of(recipe, net.named_parameters()), Progress(), devices, keeper, stopped, since)
+        keeper = held.enter_context(closing(Keeper(folder, identity, name))) if devices.rank == 0 else None
+        work = Work(name, feed, net, PaperSGD.of(recipe, net.named_parameters()), Progress(), devices, keeper, stopped, folder, since)
         _restore(work)
         _epochs(work)
         whole = devices.collect(net.state_dict(), shapes(net))
@@ -204,7 +211,7 @@ def _epoch(work: Work, bar: tqdm) -> None:
 
 
 def update(
-    net: Net, optimizer: PaperSGD, pictures: Tensor, labels: Tensor, precision: str = "float32", devices: Devices | None = None
+    net: Net, optimizer: PaperSGD, pictures: Tensor, labels: Tensor, precision: str = "float32", devices: Devices = ALONE
 ) -> tuple[float, int]:
     """One update; the loss before it (mean of the whole batch) and how many of the batch were wrong."""
     labels = labels.to(pictures.device)
@@ -215,22 +222,18 @@ def update(
     loss = F.cross_entropy(logits, labels)
     optimizer.zero_grad()
     loss.backward()
-    wrong = (logits.argmax(1) != labels).sum()
-    if devices is None:
-        optimizer.step()
-        return loss.item(), int(wrong)
     devices.average_gradients(net)
     optimizer.step()
-    loss_sum, wrong_sum = devices.total(loss.item(), int(wrong))
-    return loss_sum / devices.replicas, int(wrong_sum)
+    loss_sum, wrong = devices.total(loss.item(), int((logits.argmax(1) != labels).sum()))
+    return loss_sum / devices.replicas, int(wrong)
 
 
 def _keep_if_due(work: Work, epoch_ended: bool = False) -> None:
     """All processes act together on what one of them was told, and on process 0's clock."""
     due = work.keeper is not None and work.keeper.due(epoch_ended)
-    stop, due = work.devices.total(float(work.stopped()), float(due))
+    stop, due = work.devices.any(work.stopped(), due)
     if stop or due:
-        work.keep(wait=bool(stop))
+        work.keep(wait=stop)
     if stop:
         raise KeyboardInterrupt
 

@@ -9,15 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from replicate.errors import UserError
-from replicate.networks import load
-from replicate.training import devices
 from tests.training import ranks
 
 pytestmark = pytest.mark.slow
-CASES = ["demo:float64:1:10:1", "demo:float64:1:11:1", "code145:float64:1:10:2", "code150:float64:1:10:2", "demo:float32:20:10:1"]
-IN_ONE_UPDATE = 1e-12  # float64: towers add the same products in another order
-IN_TWENTY_UPDATES = 1e-5  # float32; weights of 0.08 s.d., losses about 2
+# Network, type, updates, classes, how often the crops are enlarged; and how far the results may be apart: towers add the
+# same products in another order. Weights have s.d. of 0.01 to 0.08, losses are about 2.
+CASES = {
+    "demo:float64:1:10:1": 1e-12,
+    "demo:float64:1:11:1": 1e-12,
+    "code145:float64:1:10:2": 1e-12,
+    "code150:float64:1:10:2": 1e-12,
+    "demo:float32:20:10:1": 1e-5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,4 +51,4 @@ def test_several_devices_compute_what_one_computes(one, several, case):
     alone, together = load_file(one / case), load_file(several / case)
     assert alone.keys() == together.keys()
     moved = max(float((alone[name].double() - together[name].double()).abs().max()) for name in alone)
-    assert moved < (IN_ONE_UPDATE if ":1:" in case else IN_TWENTY_UPDATES)
+    assert moved < CASES[case]

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 TRAIN = [sys.executable, "-m", "replicate", "train", "base-1"]
-KILLS = 4
+KILLS = 3
 
 
 @pytest.mark.slow
@@ -26,7 +26,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(small_clone):
     went_on = 0
     for _ in range(KILLS):
         trainer = subprocess.Popen(TRAIN, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        went_on += "goes on" in trainer.stdout.readline()  # or the first epoch
+        if moments.random() < 0.7:  # in training; else while it starts or restores
+            went_on += "goes on" in trainer.stdout.readline()  # or the first epoch
         time.sleep(moments.uniform(0, 0.7))
         trainer.kill()
         trainer.communicate()

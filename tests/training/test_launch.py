@@ -1,21 +1,24 @@
 """`replicate train --devices 2` as a user meets it: the same weights, going on with another number of devices, and deaths."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from replicate.errors import UserError
 from replicate.networks import load
 from replicate.training.devices import check
+from replicate.training.launch import said
 
 pytestmark = pytest.mark.slow
+CLOSE = 1e-5  # float32: towers and parts of a batch add the same numbers in another order
 TRAIN = [sys.executable, "-m", "replicate", "train", "base-1"]
 
 
@@ -52,38 +55,61 @@ def children(trainer: subprocess.Popen) -> list[int]:
     return sorted(int(pid) for pid in found if "replicate" in Path(f"/proc/{pid}/cmdline").read_text())
 
 
-def test_two_devices_end_with_the_weights_of_one(small_clone):
-    """All epochs, checkpoints and the file included. The bound is what 20 updates in float32 may differ by."""
-    path, ends = small_clone / "models/demo/base-1/weights.safetensors", []
-    for options in ([], ["--devices", "2"]):
-        done = subprocess.run([*TRAIN, *options], capture_output=True, text=True)
-        assert done.returncode == 0 and done.stdout.count("weights in") == 1, done.stderr
-        ends.append(load_file(path))
-        path.unlink()
-    one, two = ends
-    assert {name: value.shape for name, value in one.items()} == {name: value.shape for name, value in two.items()}
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+def weights(clone: Path) -> dict:
+    """Of the finished training, which is made anew by the next command."""
+    path = clone / "models/demo/base-1/weights.safetensors"
+    tensors = {name: value.clone() for name, value in load_file(path).items()}
+    path.unlink()
+    return tensors
 
 
-def test_what_two_devices_began_one_goes_on_with_and_back(endless):
-    """SIGTERM keeps what was learned, in one line; the checkpoint is the whole network's, whatever wrote it."""
-    for turn, devices in enumerate(("2", "1", "2")):
-        trainer = endless("--devices", devices)
+def apart(ours: dict, theirs: dict) -> float:
+    assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
+    return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
+
+
+def test_two_devices_end_with_the_weights_of_one(small_clone, monkeypatch):
+    """All epochs, held-out pictures, checkpoints and the file included."""
+    subprocess.run(TRAIN, check=True, capture_output=True)
+    one = weights(small_clone)
+    monkeypatch.setenv("REPLICATE_DEVICES", "2")  # what `dvc repro` hands on
+    done = subprocess.run(TRAIN, check=True, capture_output=True, text=True)
+    assert done.stdout.count("weights in") == 1
+    assert apart(one, weights(small_clone)) < CLOSE
+
+
+def test_begun_on_one_device_it_ends_on_four_with_the_same_weights(small_clone):
+    """SIGTERM keeps what was learned, in one line; the checkpoint is the whole network's; one device evaluates the end."""
+    text = (small_clone / "params.yaml").read_text().replace("epochs: 2 ", "epochs: 12 ")
+    (small_clone / "params.yaml").write_text(text)
+    subprocess.run(TRAIN, check=True, capture_output=True)
+    whole = weights(small_clone)
+    trainer = subprocess.Popen(TRAIN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    trainer.stdout.readline()
+    trainer.terminate()
+    _, error = trainer.communicate(timeout=120)
+    assert trainer.returncode == 1 and error.count("\n") == 1 and "goes on from there" in error
+    rest = subprocess.run([*TRAIN, "--devices", "4"], check=True, capture_output=True, text=True)
+    assert "goes on after epoch" in rest.stdout
+    subprocess.run([sys.executable, "-m", "replicate", "evaluate", "base-1"], check=True, capture_output=True)
+    assert apart(whole, weights(small_clone)) < CLOSE
+
+
+def test_two_devices_that_are_stopped_keep_what_was_learned(endless):
+    for turn in range(2):
+        trainer = endless("--devices", "2")
         assert ("goes on after epoch" in trainer.first) == (turn > 0)
-        trainer.stdout.readline()
         trainer.terminate()
         _, error = trainer.communicate(timeout=120)
-        assert trainer.returncode == 1 and error.count("\n") == 1 and "goes on from there" in error
+        assert trainer.returncode == 1 and error.count("\n") == 1 and "what was learned is kept" in error
 
 
 @NEEDS_PROC
 def test_a_process_that_dies_stops_the_others_and_is_named(endless):
     trainer = endless("--devices", "2")
     os.kill(trainer.ranks[1], signal.SIGKILL)
-    died = time.monotonic()
     _, error = trainer.communicate(timeout=60)
     assert trainer.returncode == 1 and error.count("\n") == 1 and "process 1 was killed (SIGKILL)" in error
-    assert time.monotonic() - died < 60
 
 
 @NEEDS_PROC
@@ -112,3 +138,28 @@ def test_two_processes_on_one_gpu_are_refused(monkeypatch):
     with pytest.raises(UserError, match="2 processes on this machine and 1 GPU"):
         check(load("demo"), 2, 2)
     check(load("demo"), 2, 1)
+
+
+def failure(folder: Path, rank: int, exitcode: int, at: int, message: str | None) -> ProcessFailure:
+    """As the launcher finds one: what the process handed over lies in a file."""
+    path = folder / f"{rank}.json"
+    if message:
+        path.write_text(json.dumps({"message": {"message": message, "extraInfo": {"timestamp": at}}}))
+    one = ProcessFailure(rank, 1000 + rank, exitcode, str(path))
+    one.timestamp = at
+    return one
+
+
+def test_the_first_that_failed_by_itself_is_named(tmp_path):
+    lost = "LostRank: process 0: lost another"
+    cases = [
+        ((0, 1, 5, lost), (1, 1, 6, "UserError: own reason"), "own reason"),
+        ((0, 1, 5, lost), (1, -9, 6, None), "process 1 was killed (SIGKILL)"),
+        ((0, -9, 40, None), (1, 1, 6, "UserError: own reason"), "own reason"),  # the launcher's patience with 0 ended
+        ((0, -15, 5, None), (1, 1, 6, None), "process 1 failed"),
+        ((0, 1, 5, lost), (1, 1, 6, None), "process 1 failed"),
+    ]
+    for number, (*died, expected) in enumerate(cases):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert expected in said("base-1", {one[0]: failure(folder, *one) for one in died}, "")

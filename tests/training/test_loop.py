@@ -22,7 +22,7 @@ from replicate.training.feed import Feed, hold_out
 from replicate.training.loop import train, update
 from replicate.training.update import PaperSGD
 
-# Of method 2. A change here means that trainings compute something else: raise `method` in every profile's params.yaml.
+# Of methods 2 and 3, which differ in float32's last bits. A change here means that trainings compute something else: raise `method` in every profile's params.yaml.
 LOSSES = [3.7689086304759547, 3.659524315517395, 3.3061170638521813]
 
 
