@@ -7,7 +7,7 @@ from replicate.commands.options import open_profile, profile_option
 
 @click.command()
 @profile_option
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; one per core if not given.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes, or threads for a few shards; one per core if not given.")
 def prepare(profile_name: str, workers: int | None) -> None:
     """Turn photographs into the store that trainings read (section 2).
 
