@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.module import _has_any_global_hook
 
 from replicate.modules.lrn import LRN
-from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, sums, takes, widened
+from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, store_product, sums, takes, widened
 from replicate.networks.arithmetic import output_side
 
 
@@ -26,7 +26,7 @@ def _forward(x, y, winner, kernel_size, stride, padding, normalised, near, const
     for i in numba.prange(pictures):
         layer = np.empty((height, width, channels), near.dtype)
         written = layer.reshape(size)
-        padded = np.zeros(near.size, near.dtype)
+        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
         buffers = np.empty((3, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
@@ -34,8 +34,7 @@ def _forward(x, y, winner, kernel_size, stride, padding, normalised, near, const
             if normalised:
                 load_rectified(values[i, first : first + n], a)
                 scales(a, padded, near, constants, s, p)
-                for c in range(n):
-                    b[c] = a[c] * p[c]
+                store_product(a, p, b)
             else:
                 load_rectified(values[i, first : first + n], b)
         for row in range(y.shape[1]):
@@ -68,7 +67,7 @@ def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, near, 
     zero = near.dtype.type(0)
     values, out_values = x.reshape((pictures, size)), dx.reshape((pictures, size))
     for i in numba.prange(pictures):
-        padded = np.zeros(near.size, near.dtype)
+        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
         buffers = np.empty((4, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, rounded, scales, sums, takes
+from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, rounded, scales, store_product, sums, takes
 
 
 def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, towers: int) -> Tensor:
@@ -28,15 +28,14 @@ def _forward(x, y, near, constants):
     pictures, size = x.shape
     stretch = near.shape[1]
     for i in numba.prange(pictures):
-        padded = np.zeros(near.size, near.dtype)
+        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
         buffers = np.empty((3, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
             a, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], y[i, first : first + n]
             load(x[i, first : first + n], a)
             scales(a, padded, near, constants, s, p)
-            for c in range(n):
-                out[c] = rounded(a[c] * p[c], out)
+            store_product(a, p, out)
 
 
 @numba.njit(parallel=True, **COMPILED)
@@ -44,7 +43,7 @@ def _backward(x, g, dx, near, constants):
     pictures, size = x.shape
     stretch, factor = near.shape[1], constants[3]
     for i in numba.prange(pictures):
-        padded = np.zeros(near.size, near.dtype)
+        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
         buffers = np.empty((4, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)

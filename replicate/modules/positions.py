@@ -16,7 +16,7 @@ COMPILED = {
     "error_model": "numpy",  # Python's check for division by zero is no vector code
     "cache": True,
 }
-INLINE = COMPILED | {"inline": "always"}
+INLINE = COMPILED | {"forceinline": True}
 STRETCH = 768  # values, or the maps of one position where they are more
 
 
@@ -94,20 +94,25 @@ def load_rectified(x, a):
 
 
 @numba.njit(**INLINE)
+def store_product(a, p, x):
+    for c in range(a.size):
+        x[c] = rounded(a[c] * p[c], x)
+
+
+@numba.njit(**INLINE)
 def window(padded, near, total):
     """total_i = Σ_j near_ji padded_(i+j); `padded` has room for a window at either end."""
     n = total.size
     if near.shape[0] == 5:  # the paper's n, in one pass
-        v, w, x, y, z = padded[:n], padded[1 : n + 1], padded[2 : n + 2], padded[3 : n + 3], padded[4 : n + 4]
-        a, b, d, e = near[0, :n], near[1, :n], near[3, :n], near[4, :n]
         for i in range(n):
-            total[i] = a[i] * v[i] + b[i] * w[i] + x[i] + d[i] * y[i] + e[i] * z[i]
+            before = near[0, i] * padded[i] + near[1, i] * padded[i + 1]
+            after = near[3, i] * padded[i + 3] + near[4, i] * padded[i + 4]
+            total[i] = before + padded[i + 2] + after
     else:
         total[:] = 0
         for j in range(near.shape[0]):
-            a, v = near[j, :n], padded[j : j + n]
             for i in range(n):
-                total[i] += a[i] * v[i]
+                total[i] += near[j, i] * padded[i + j]
 
 
 @numba.njit(**INLINE)
