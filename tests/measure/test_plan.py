@@ -170,7 +170,8 @@ def test_a_sample_of_the_pictures_is_prepared(small_profile):
     assert each > 0 and how.startswith("100 pictures")
 
 
-def test_pictures_that_are_not_here_are_not_estimated(tmp_path):
+def test_pictures_that_are_not_here_are_not_estimated(tmp_path, monkeypatch):
+    monkeypatch.delenv("REPLICATE_DATA", raising=False)
     profile = profile_of(tmp_path, name="imagenette")
     assert stages.prepare(profile)[0] is None and "replicate source" in stages.prepare(profile)[1]
     assert stages.source(profile, 1000, 1e-9) == (None, "unknown: the pictures are not here")
