@@ -18,7 +18,10 @@ from replicate.measure.exchange import exchange
 from replicate.measure.stages import Counts
 from replicate.measure.trial import Trial
 from replicate.networks.traffic import traffic
+from replicate.paper import claims
 from tests.conftest import ROOT
+
+IMAGENET, VAL, TEST = claims()["train-images-1.2m"].value, claims()["val-50k"].value, claims()["test-150k"].value
 
 TRIAL = Trial(
     set_up=2.0, first=1.0, steps=[0.5, 1.5], draw=0.25, held_out=0.125, checkpoint=100.0, weights=3.0, evaluate=0.5, sha256=1e-6, md5=2e-6,
@@ -114,7 +117,7 @@ def test_every_kind_of_training_is_tried_once(quick, tmp_path):
     tried = [name for name, _, _ in quick]
     kinds = {(t.network, profile.settings.recipe_of(t.run).held_out) for t in profile.settings.trainings.values()}
     assert len(tried) == len(kinds) and len(set(tried)) == len(tried)
-    assert all(rest == [1_200_000, 1000] for _, *rest in quick)
+    assert all(rest == [IMAGENET["images"], IMAGENET["classes"]] for _, *rest in quick)
 
 
 def test_pictures_that_nobody_counted_have_no_time(quick, tmp_path, monkeypatch):
@@ -137,9 +140,9 @@ def test_where_the_counts_come_from(small_profile, tmp_path):
     small_profile.record("store").unlink()
     assert stages.counts(small_profile) == Counts(200, 80, 10, "the parameters")
     imagenet = stages.counts(profile_of(tmp_path / "a"))
-    assert imagenet[:3] == (1_200_000, 50_000, 1000) and "paper" in imagenet.known
+    assert imagenet[:3] == (IMAGENET["images"], VAL, IMAGENET["classes"]) and "paper" in imagenet.known
     tests = {"kind": "ilsvrc2010", "name": "ilsvrc2010", "evaluate": "test"}
-    assert stages.counts(profile_of(tmp_path / "b", lambda params: params.update(source=tests))).val == 150_000
+    assert stages.counts(profile_of(tmp_path / "b", lambda params: params.update(source=tests))).val == TEST
     assert stages.counts(profile_of(tmp_path / "c", lambda params: params.update(source={"kind": "folder", "name": "x"}))).train == 0
 
 
@@ -261,7 +264,7 @@ def test_the_command_says_what_it_all_follows_from(quick, tmp_path, monkeypatch)
     profile_of(tmp_path)
     monkeypatch.chdir(tmp_path)
     shown = CliRunner().invoke(command, ["--profile", "imagenet", "--devices", "2"], catch_exceptions=False).output
-    for said in ("Estimates", "at most 90 epochs", "from the paper", "1,200,000", "1/2 of the time on one", "unknown until it is run"):
+    for said in ("Estimates", "at most 90 epochs", "from the paper", f"{IMAGENET['images']:,}", "1/2 of the time on one", "unknown until it is run"):
         assert said in " ".join(shown.split()), said
     assert re.search(r"train base +5 ", shown) and re.search(r"train half-data +3 ", shown)
 
