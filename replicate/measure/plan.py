@@ -130,7 +130,7 @@ def _with_dvc(stage: Stage, each: float, md5: float) -> Stage:
 
 def _kind(network: str, recipe: Recipe) -> tuple:
     """Trainings of one kind have steps of one length."""
-    return network, recipe.crop, recipe.batch_size, recipe.precision, recipe.held_out
+    return network, recipe.crop, recipe.batch_size, recipe.precision
 
 
 def _speed(network: str, recipe: Recipe, trial: Trial) -> Speed:

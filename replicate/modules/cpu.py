@@ -18,9 +18,14 @@ SMALL = 1e9  # MACs of a batch below which handing work from thread to thread co
 def prepare_cpu(net: Net, batch: int) -> None:
     """Call before the first batch. Changes no result but the order of float additions."""
     _keep_freed_memory()
-    if totals(count(net.description, net.side, net.classes)).macs * batch < SMALL:
-        torch.set_num_threads(1)
-        numba.set_num_threads(1)
+    small = totals(count(net.description, net.side, net.classes)).macs * batch < SMALL
+    set_threads(1 if small else torch.get_num_threads())
+
+
+def set_threads(threads: int) -> None:
+    """For torch's operations and for our kernels, which torch knows nothing of."""
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def _keep_freed_memory() -> None:

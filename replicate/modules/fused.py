@@ -14,32 +14,28 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.module import _has_any_global_hook
 
 from replicate.modules.lrn import LRN
-from replicate.modules.positions import COMPILED, INLINE, array, last, load_rectified, rounded, scales, store_product, sums, takes, widened
+from replicate.modules.positions import COMPILED, INLINE, array, last, load, normalise, rounded, takes, undo, widened
 from replicate.networks.arithmetic import output_side
 
 
 @numba.njit(parallel=True, **COMPILED)
 def _forward(x, y, winner, kernel_size, stride, padding, normalised, near, constants):
     pictures, height, width, channels = x.shape
-    size, stretch = height * width * channels, near.shape[1]
+    size, (taps, stretch) = height * width * channels, near.shape
     values = x.reshape((pictures, size))
     for i in numba.prange(pictures):
         layer = np.empty((height, width, channels), near.dtype)
         written = layer.reshape(size)
-        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
-        buffers = np.empty((3, stretch), near.dtype)
+        squares, buffer = np.zeros(stretch + taps - 1, near.dtype), np.empty(stretch, near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
-            a, s, p, b = buffers[0, :n], buffers[1, :n], buffers[2, :n], written[first : first + n]
+            a, b = buffer[:n] if normalised else written[first : first + n], written[first : first + n]
+            load(values[i, first : first + n], True, a, squares[taps // 2 :])
             if normalised:
-                load_rectified(values[i, first : first + n], a)
-                scales(a, padded, near, constants, s, p)
-                store_product(a, p, b)
-            else:
-                load_rectified(values[i, first : first + n], b)
+                normalise(a, squares, near, constants, b)
         for row in range(y.shape[1]):
             for column in range(y.shape[2]):
-                _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, buffers[0, :channels])
+                _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, buffer[:channels])
 
 
 @numba.njit(**INLINE)
@@ -63,24 +59,21 @@ def _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, best):
 @numba.njit(parallel=True, **COMPILED)
 def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, near, constants):
     pictures, height, width, channels = x.shape
-    size, stretch, factor = height * width * channels, near.shape[1], constants[3]
-    zero = near.dtype.type(0)
+    size, (taps, stretch) = height * width * channels, near.shape
     values, out_values = x.reshape((pictures, size)), dx.reshape((pictures, size))
+    zero = near.dtype.type(0)
     for i in numba.prange(pictures):
-        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
-        buffers = np.empty((4, stretch), near.dtype)
+        squares, terms = np.zeros(stretch + taps - 1, near.dtype), np.zeros(stretch + taps - 1, near.dtype)
+        buffers = np.empty((2, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
-            a, d, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], buffers[3, :n], out_values[i, first : first + n]
+            a, d, out = buffers[0, :n], buffers[1, :n], out_values[i, first : first + n]
             for position in range(n // channels):
                 row, column = divmod(first // channels + position, width)
                 _gather(g, winner, i, row + padding, column + padding, kernel_size, stride, d[position * channels :])
-            load_rectified(values[i, first : first + n], a)
+            load(values[i, first : first + n], True, a, squares[taps // 2 :])
             if normalised:
-                scales(a, padded, near, constants, s, p)
-                sums(a, d, padded, near, s)
-                for c in range(n):
-                    out[c] = rounded(zero if a[c] <= zero else p[c] * d[c] - factor * a[c] * s[c], out)
+                undo(a, d, squares, terms, near, constants, True, out)
             else:
                 for c in range(n):
                     out[c] = rounded(zero if a[c] <= zero else d[c], out)
@@ -90,12 +83,19 @@ def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, near, 
 def _gather(g, winner, i, down, right, kernel_size, stride, d):
     """The gradient of one position's values: the sum over those windows that each of them won."""
     channels, zero = g.shape[3], d.dtype.type(0)
-    d[:channels] = zero
+    covered = False
     for row in range(max(0, (down - kernel_size + stride) // stride), min(g.shape[1], down // stride + 1)):
         for column in range(max(0, (right - kernel_size + stride) // stride), min(g.shape[2], right // stride + 1)):
             place = np.uint8((down - row * stride) * kernel_size + right - column * stride)
-            for c in range(channels):
-                d[c] += widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
+            if covered:
+                for c in range(channels):
+                    d[c] += widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
+            else:  # no need to fill d with zeros first
+                for c in range(channels):
+                    d[c] = widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
+                covered = True
+    if not covered:
+        d[:channels] = zero
 
 
 class _RectifyNormalisePool(torch.autograd.Function):

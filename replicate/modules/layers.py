@@ -20,7 +20,11 @@ class Conv2d(nn.Conv2d):
         self.excess = excess
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (0, self.excess, 0, self.excess)) if self.excess else x)
+        if self.excess:
+            if x.is_cpu and torch.is_autocast_enabled("cpu"):  # what the convolution would do, but before the copy, which is then half
+                x = x.to(torch.get_autocast_dtype("cpu"))
+            x = F.pad(x, (0, self.excess, 0, self.excess))
+        return super().forward(x)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", excess={self.excess}" if self.excess else "")

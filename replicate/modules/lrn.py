@@ -11,49 +11,48 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, rounded, scales, store_product, sums, takes
+from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, normalise, takes, undo, widened
 
 
 def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, towers: int) -> Tensor:
     """`x` (N, C, H, W), normalised; `alpha` multiplies the plain sum; windows stop at the edges of `towers` equal parts."""
     n, c, h, w = x.shape
     half = size // 2
-    squares = F.pad(x.reshape(n, towers, c // towers, h, w).square(), (0, 0, 0, 0, half, half))
+    wide = _wide(x)
+    squares = F.pad(wide.reshape(n, towers, c // towers, h, w).square(), (0, 0, 0, 0, half, half))
     window = sum(squares.narrow(2, j, c // towers) for j in range(2 * half + 1))
-    return x * (k + alpha * window).pow(-beta).reshape(n, c, h, w)
+    return (wide * (k + alpha * window).pow(-beta).reshape(n, c, h, w)).to(x.dtype)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """In float32 at least: a bfloat16 has eight digits, too few for a sum of squares."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @numba.njit(parallel=True, **COMPILED)
 def _forward(x, y, near, constants):
-    pictures, size = x.shape
-    stretch = near.shape[1]
+    (pictures, size), (taps, stretch) = x.shape, near.shape
     for i in numba.prange(pictures):
-        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
-        buffers = np.empty((3, stretch), near.dtype)
+        squares, buffer = np.zeros(stretch + taps - 1, near.dtype), np.empty(stretch, near.dtype)
         for first in range(0, size, stretch):
-            n = min(stretch, size - first)
-            a, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], y[i, first : first + n]
-            load(x[i, first : first + n], a)
-            scales(a, padded, near, constants, s, p)
-            store_product(a, p, out)
+            a = buffer[: min(stretch, size - first)]
+            load(x[i, first : first + a.size], False, a, squares[taps // 2 :])
+            normalise(a, squares, near, constants, y[i, first : first + a.size])
 
 
 @numba.njit(parallel=True, **COMPILED)
 def _backward(x, g, dx, near, constants):
-    pictures, size = x.shape
-    stretch, factor = near.shape[1], constants[3]
+    (pictures, size), (taps, stretch) = x.shape, near.shape
     for i in numba.prange(pictures):
-        padded = np.zeros(stretch + near.shape[0] - 1, near.dtype)
-        buffers = np.empty((4, stretch), near.dtype)
+        squares, terms = np.zeros(stretch + taps - 1, near.dtype), np.zeros(stretch + taps - 1, near.dtype)
+        buffers = np.empty((2, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
-            a, d, s, p, out = buffers[0, :n], buffers[1, :n], buffers[2, :n], buffers[3, :n], dx[i, first : first + n]
-            load(x[i, first : first + n], a)
-            load(g[i, first : first + n], d)
-            scales(a, padded, near, constants, s, p)
-            sums(a, d, padded, near, s)
+            a, d, given = buffers[0, :n], buffers[1, :n], g[i, first : first + n]
+            load(x[i, first : first + n], False, a, squares[taps // 2 :])
             for c in range(n):
-                out[c] = rounded(p[c] * d[c] - factor * a[c] * s[c], out)
+                d[c] = widened(given[c])
+            undo(a, d, squares, terms, near, constants, False, dx[i, first : first + n])
 
 
 def _pictures(x: Tensor) -> np.ndarray:
@@ -109,9 +108,9 @@ class SpatialLRN(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
-        half = self.size // 2
-        window = F.avg_pool2d(x.square(), 2 * half + 1, 1, half, divisor_override=1)  # the plain sum
-        return x * (self.k + self.alpha * window).pow(-self.beta)
+        half, wide = self.size // 2, _wide(x)
+        window = F.avg_pool2d(wide.square(), 2 * half + 1, 1, half, divisor_override=1)  # the plain sum
+        return (wide * (self.k + self.alpha * window).pow(-self.beta)).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"size={self.size}x{self.size}, alpha={self.alpha:g} (on the sum), beta={self.beta}, k={self.k}"

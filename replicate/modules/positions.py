@@ -79,73 +79,69 @@ def _(value, stored):
 
 
 @numba.njit(**INLINE)
-def load(x, a):
-    for c in range(a.size):
-        a[c] = widened(x[c])
-
-
-@numba.njit(**INLINE)
-def load_rectified(x, a):
-    """a = max(x, 0); a NaN stays one."""
+def load(x, rectified, a, squares):
+    """a = x, or max(x, 0) if it is to be `rectified` (a NaN stays one), and the squares of a."""
     zero = a.dtype.type(0)
-    for c in range(a.size):
-        value = widened(x[c])
-        a[c] = zero if value <= zero else value
+    for i in range(a.size):
+        value = widened(x[i])
+        value = zero if rectified and value <= zero else value
+        a[i], squares[i] = value, value * value
 
 
 @numba.njit(**INLINE)
-def store_product(a, p, x):
-    for c in range(a.size):
-        x[c] = rounded(a[c] * p[c], x)
+def around(padded, near, i):
+    """Σ_j near_ji padded_(i+j); `padded` has room for a window at either end."""
+    total = near[0, i] * padded[i]
+    for j in range(1, near.shape[0]):
+        total += near[j, i] * padded[i + j]
+    return total
 
 
 @numba.njit(**INLINE)
-def window(padded, near, total):
-    """total_i = Σ_j near_ji padded_(i+j); `padded` has room for a window at either end."""
-    n = total.size
-    if near.shape[0] == 5:  # the paper's n, in one pass
-        for i in range(n):
-            before = near[0, i] * padded[i] + near[1, i] * padded[i + 1]
-            after = near[3, i] * padded[i + 3] + near[4, i] * padded[i + 4]
-            total[i] = before + padded[i + 2] + after
-    else:
-        total[:] = 0
-        for j in range(near.shape[0]):
-            for i in range(n):
-                total[i] += near[j, i] * padded[i + j]
+def around_five(padded, near, i):
+    before = near[0, i] * padded[i] + near[1, i] * padded[i + 1]
+    after = near[3, i] * padded[i + 3] + near[4, i] * padded[i + 4]
+    return before + padded[i + 2] + after
 
 
 @numba.njit(**INLINE)
-def powers(s, k, alpha, beta, p):
-    """p = (k + α s)^-β and s = (k + α s)^(-β-1); the paper's β of 3/4 is two square roots and a division."""
-    if beta == 0.75:
-        one = s.dtype.type(1)
-        for c in range(s.size):
-            r = one / np.sqrt(k + alpha * s[c])
-            power = r * np.sqrt(r)
-            p[c], s[c] = power, power * r * r
-    else:
-        for c in range(s.size):
-            base = k + alpha * s[c]
-            p[c] = base**-beta
-            s[c] = p[c] / base
+def normalise(a, squares, near, constants, b):
+    """Section 3.3: b_i = a_i · (k + α · Σ_j a_j²)^-β, where `squares` holds a² with room for a window at either end.
 
-
-@numba.njit(**INLINE)
-def scales(a, padded, near, constants, s, p):
-    """p_i = (k + α Σ_j a_j²)^-β, by which section 3.3 multiplies a_i, and s_i = (k + α Σ_j a_j²)^(-β-1) for `sums`."""
+    The paper's n of 5 and β of 3/4 have a loop of their own: r = 1/√s is estimated, and s^-3/4 is r·√r.
+    """
     k, alpha, beta = constants[0], constants[1], constants[2]
-    squares = padded[near.shape[0] // 2 :]
-    for c in range(a.size):
-        squares[c] = a[c] * a[c]
-    window(padded, near, s)
-    powers(s, k, alpha, beta, p)
+    one = a.dtype.type(1)
+    if near.shape[0] == 5 and beta == 0.75:
+        for i in range(a.size):
+            r = one / np.sqrt(k + alpha * around_five(squares, near, i))
+            b[i] = rounded(a[i] * r * np.sqrt(r), b)
+    else:
+        for i in range(a.size):
+            b[i] = rounded(a[i] * (k + alpha * around(squares, near, i)) ** -beta, b)
 
 
 @numba.njit(**INLINE)
-def sums(a, g, padded, near, s):
-    """s_i = Σ_j g_j a_j s_j: where g is the gradient of b = a p, that of a_i is p_i g_i - 2αβ a_i s_i."""
-    terms = padded[near.shape[0] // 2 :]
-    for c in range(a.size):
-        terms[c] = g[c] * a[c] * s[c]
-    window(padded, near, s)
+def undo(a, d, squares, terms, near, constants, rectified, dx):
+    """The gradient of x where d is that of b: d_i s_i^-β - 2αβ a_i Σ_j d_j a_j s_j^(-β-1), s the sum that b was divided by.
+
+    Zero where `rectified` made a zero. `d` is overwritten; `terms` has room for a window at either end.
+    """
+    k, alpha, beta, factor = constants[0], constants[1], constants[2], constants[3]
+    one, zero, half = a.dtype.type(1), a.dtype.type(0), near.shape[0] // 2
+    if near.shape[0] == 5 and beta == 0.75:
+        for i in range(a.size):
+            r = one / np.sqrt(k + alpha * around_five(squares, near, i))
+            d[i] *= r * np.sqrt(r)
+            terms[i + half] = d[i] * a[i] * r * r
+        for i in range(a.size):
+            value = d[i] - factor * a[i] * around_five(terms, near, i)
+            dx[i] = rounded(zero if rectified and a[i] <= zero else value, dx)
+    else:
+        for i in range(a.size):
+            s = k + alpha * around(squares, near, i)
+            d[i] *= s**-beta
+            terms[i + half] = d[i] * a[i] / s
+        for i in range(a.size):
+            value = d[i] - factor * a[i] * around(terms, near, i)
+            dx[i] = rounded(zero if rectified and a[i] <= zero else value, dx)

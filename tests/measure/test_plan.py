@@ -115,7 +115,7 @@ def test_every_kind_of_training_is_tried_once(quick, tmp_path):
     profile = profile_of(tmp_path)
     plan.plan(profile, 1, "")
     tried = [name for name, _, _ in quick]
-    kinds = {(t.network, profile.settings.recipe_of(t.run).held_out) for t in profile.settings.trainings.values()}
+    kinds = {(t.network, profile.settings.recipe_of(t.run).precision) for t in profile.settings.trainings.values()}
     assert len(tried) == len(kinds) and len(set(tried)) == len(tried)
     assert all(rest == [IMAGENET["images"], IMAGENET["classes"]] for _, *rest in quick)
 

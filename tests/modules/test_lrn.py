@@ -43,6 +43,28 @@ def test_float32_gradient_is_the_plain_form_s():
     torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
 
 
+def test_bfloat16_is_computed_with_in_float32_and_rounded_once():
+    """To within half a unit in the last of its eight digits; the kernel, the plain form and the one in space."""
+    a = (torch.randn(2, 96, 9, 9) * 50).bfloat16()
+    for norm in (LRN(5, 1e-4, 0.75, 2.0, 2), lambda a: normalise_plain(a, 5, 1e-4, 0.75, 2.0, 2), SpatialLRN(5, 1e-4, 0.75, 1.0)):
+        ours, theirs = a.clone().requires_grad_(), a.double().requires_grad_()
+        b, expected = norm(ours), norm(theirs)
+        assert b.dtype == torch.bfloat16
+        torch.testing.assert_close(b.double(), expected, rtol=2**-8 * 1.001, atol=0)
+        g = torch.randn(a.shape).bfloat16()
+        (da,), (expected,) = torch.autograd.grad(b, ours, g), torch.autograd.grad(expected, theirs, g.double())
+        assert (da - expected).norm() < 2**-8 * expected.norm()
+
+
+@pytest.mark.parametrize("shape", [(2, 96, 9, 9), (2, 900, 2, 2), (1, 1000, 1, 1), (2, 6, 40, 30)])
+def test_how_much_the_kernel_takes_at_once_does_not_matter(shape):
+    a = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    ours, plain = LRN(5, 0.1, 0.75, 2.0, 2)(a), normalise_plain(a, 5, 0.1, 0.75, 2.0, 2)
+    torch.testing.assert_close(ours, plain)
+    g = torch.randn_like(a)
+    torch.testing.assert_close(torch.autograd.grad(ours, a, g), torch.autograd.grad(plain, a, g))
+
+
 def test_a_window_does_not_cross_a_tower():
     a = torch.zeros(1, 8, 1, 1, dtype=torch.float64)
     a[0, 3], a[0, 4] = 1.0, 100.0  # on either side of the border

@@ -1,6 +1,7 @@
-"""Many trainings on many machines, as pipelines/imagenet/README.md says it is done, with the demo's small trainings.
+"""Many trainings on many machines, as pipelines/imagenet/README.md says it is done.
 
-The commands are taken from that page. What it says of another machine is tried with another clone on this one.
+The commands are taken from that page. They run in a profile `small`: imagenet's pipeline with the demo's drawn pictures and
+two of its trainings. What the page says of another machine is tried with another clone on this one.
 """
 
 import os
@@ -25,24 +26,24 @@ from tests.conftest import ROOT, small_params
 pytestmark = pytest.mark.slow
 README = (ROOT / "pipelines" / "imagenet" / "README.md").read_text()
 TRAININGS = ["base-1", "base-2"]
+FILE, LOCK = "pipelines/small/dvc.yaml", "pipelines/small/dvc.lock"
 LONG = 1200  # seconds after which something hangs, on a machine that does much else
 
 
 def block(*words: str) -> str:
-    """The one fenced block of the page that has these words, for the demo instead of ImageNet."""
+    """The one fenced block of the page that has these words."""
     (found,) = [b for b in re.findall(r"```bash\n(.*?)```", README, re.S) if all(word in b for word in words)]
-    return for_demo(found)
+    return for_small(found)
 
 
-def for_demo(command: str) -> str:
-    command = re.sub(r"pipelines/imagenet(/dvc\.(yaml|lock))?", lambda m: m[1][1:] if m[1] else ".", command)
-    return command.replace("data/imagenet", "data/demo").replace(" --profile imagenet", "")
+def for_small(command: str) -> str:
+    return re.sub("imagenet(?!te)", "small", command)
 
 
 def line(start: str) -> str:
-    """The one indented command of the page that starts so, for the demo."""
+    """The one indented command of the page that starts so."""
     (found,) = set(re.findall(rf"^    ({re.escape(start)}.*)$", README, re.M))
-    return for_demo(found)
+    return for_small(found)
 
 
 def start(folder: Path, command: str, **more) -> subprocess.Popen:
@@ -71,15 +72,15 @@ def run(folder: Path, command: str, ok: bool = True, **more) -> str:
 
 
 def ran(*outputs: str) -> list[str]:
-    return sorted(stage for output in outputs for stage in re.findall(r"Running stage '([^']+)'", output))
+    return sorted(stage for output in outputs for stage in re.findall(r"Running stage '(?:[^':\n]*:)?([^':\n]+)'", output))
 
 
 def locked(folder: Path) -> dict:
-    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return yaml.safe_load((folder / LOCK).read_text())["stages"]
 
 
 def weights(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob("models/demo/*/weights.safetensors"))
+    return sorted(path.parent.name for path in folder.glob("models/small/*/weights.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,10 @@ def after_pca(tmp_path_factory) -> Path:
             shutil.copy(ROOT / name, folder / name)
     params = small_params()
     params["trainings"] = {name: params["trainings"][name] for name in TRAININGS}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / FILE).parent.mkdir()
+    (folder / FILE).write_text(for_small((ROOT / "pipelines/imagenet/dvc.yaml").read_text()))
+    (folder / FILE).with_name("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "data/small/source").mkdir(parents=True)  # the user's pictures; here they are drawn
     run(folder, "git init -q && git config user.name t && git config user.email t@example.org")
     run(folder, f"{line('dvc repro pipelines/imagenet/dvc.yaml:pca')} && git add -A && git commit -qm prepared")
     return folder
@@ -115,18 +119,18 @@ def test_several_processes_train_at_once(first):
     stages = ["evaluate@base-1", "evaluate@base-2", "train@base-1", "train@base-2"]
     assert ran(*outputs) == stages and weights(first) == TRAININGS
     assert set(stages) <= set(locked(first))
-    assert not {*stages, "prepare", "pca"} & set(ran(run(first, "dvc repro compare")))
+    assert not {*stages, "prepare", "pca"} & set(ran(run(first, f"dvc repro {FILE}:compare")))
 
 
 @pytest.mark.skipif(not shutil.which("parallel"), reason="GNU parallel is not here")
 def test_gnu_parallel(first):
-    output = run(first, block("parallel").replace("dvc repro\n", "dvc repro compare\n"))
-    assert ran(output) == ["compare", "evaluate@base-1", "evaluate@base-2", "train@base-1", "train@base-2"]
+    output = run(first, block("parallel"))
+    assert ran(output) == ["compare", "evaluate@base-1", "evaluate@base-2", "report", "train@base-1", "train@base-2"]
 
 
 def test_the_same_training_twice_at_once(first):
     """One trains. The other is refused, or, where it came late enough, finds nothing to do."""
-    running = [start(first, "dvc --wait-for-lock repro --single-item train@base-1") for _ in range(2)]
+    running = [start(first, f"dvc --wait-for-lock repro --single-item {FILE}:train@base-1") for _ in range(2)]
     outputs = end(*running)
     assert ran(*outputs) == ["train@base-1"] and weights(first) == ["base-1"] and "train@base-1" in locked(first)
     for process, output in zip(running, outputs, strict=True):
@@ -152,26 +156,28 @@ def test_clones_with_one_cache(first, tmp_path):
     (again,) = end(task(1, "b"))
     assert ran(again) == [] and weights(b) == TRAININGS, again
 
-    whole = run(first, "dvc repro compare")
-    assert ran(whole) == ["compare"] and weights(first) == TRAININGS
+    whole = run(first, f"dvc repro {FILE}")
+    assert ran(whole) == ["compare", "report"] and weights(first) == TRAININGS
     for clone, name in ((a, "base-1"), (b, "base-2")):
-        for path in (f"reports/demo/records/{name}.json", f"reports/demo/logs/{name}.csv", f"models/demo/{name}/predictions.npz"):
+        for path in (f"reports/small/records/{name}.json", f"reports/small/logs/{name}.csv", f"models/small/{name}/predictions.npz"):
             assert (first / path).read_bytes() == (clone / path).read_bytes()
 
 
 def test_two_clones_that_commit(first, tmp_path):
     """Git cannot merge what they add to dvc.lock; the page's way out works."""
     a, b = tmp_path / "a", tmp_path / "b"
+    (shared,) = set(re.findall(r"`(dvc config --local cache.shared .*?)`", README))
     for clone, name in ((a, "base-1"), (b, "base-2")):
         run(tmp_path, f"git clone -q {first} {clone} && cp -r {first}/data {clone}/")
         run(clone, "git config user.name t && git config user.email t@example.org")
-        run(clone, f"dvc cache dir --local {first}/.dvc/cache && dvc repro --single-item train@{name} && git commit -qam {name}")
+        run(clone, shared)
+        run(clone, f"dvc cache dir --local {first}/.dvc/cache && dvc repro --single-item {FILE}:train@{name} && git add -A && git commit -qm {name}")
     assert "CONFLICT" in run(a, f"git pull -q --no-rebase {b} HEAD", ok=False)
-    assert (a / "dvc.lock").read_text().count("<<<<<<<") > 1
+    assert (a / LOCK).read_text().count("<<<<<<<") > 1
     (ours,) = set(re.findall(r"`(git checkout --ours .*?)`", README))
-    run(a, for_demo(ours))
+    run(a, for_small(ours))
     assert "train@base-1" in locked(a) and "train@base-2" not in locked(a)
-    assert ran(run(a, "dvc repro --single-item train@base-2")) == [] and weights(a) == TRAININGS
+    assert ran(run(a, f"dvc repro --single-item {FILE}:train@base-2")) == [] and weights(a) == TRAININGS
     assert "train@base-2" in locked(a)
 
 
@@ -181,34 +187,34 @@ def test_a_cache_that_is_copied(first, tmp_path):
     run(tmp_path, f"git clone -q {first} {other}")
     for name in ("store", "pca.json"):
         assert f"data/imagenet/{name}" in README
-        run(first, f"mkdir -p {other}/data/demo && cp -r data/demo/{name} {other}/data/demo/")
-    run(other, "dvc repro --single-item train@base-1")
+        run(first, f"mkdir -p {other}/data/small && cp -r data/small/{name} {other}/data/small/")
+    run(other, f"dvc repro --single-item {FILE}:train@base-1")
     assert "rsync -a --ignore-existing HOST:alexnet-replication/.dvc/cache/ .dvc/cache/" in README
     shutil.copytree(other / ".dvc/cache", first / ".dvc/cache", dirs_exist_ok=True)
-    assert ran(run(first, "dvc repro --single-item train@base-1")) == [] and weights(first) == ["base-1"]
+    assert ran(run(first, f"dvc repro --single-item {FILE}:train@base-1")) == [] and weights(first) == ["base-1"]
 
 
 def test_weights_that_dvc_did_not_see(first):
     """As after torchrun, or when `dvc` died and its trainer did not: `dvc commit` takes them, for the other clones too."""
-    run(first, "replicate train base-1")
-    (commit,) = {for_demo(found) for found in re.findall(r"`(dvc commit --force .*?)`", README)}
+    run(first, "replicate train base-1 --profile small")
+    assert ran(run(first, f"dvc repro --dry --single-item {FILE}:train@base-1")) == ["train@base-1"]
+    (commit,) = {for_small(found) for found in re.findall(r"`(dvc commit --force .*?)`", README)}
     run(first, commit)
-    assert ran(run(first, "dvc repro --single-item train@base-1")) == []
-    run(first, "git checkout -q dvc.lock && rm -r models")
-    assert ran(run(first, "dvc repro --single-item train@base-1")) == [] and weights(first) == ["base-1"]
+    assert ran(run(first, f"dvc repro --single-item {FILE}:train@base-1")) == []
+    run(first, f"git checkout -q {LOCK} && rm -r models")
+    assert ran(run(first, f"dvc repro --single-item {FILE}:train@base-1")) == [] and weights(first) == ["base-1"]
 
 
-def test_clones_with_one_folder_of_checkpoints_share_the_lock(small_clone, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(small_clone, other)
-    endless(small_clone, other)
-    (small_clone / ".replicate/checkpoints").mkdir(parents=True)
+def test_clones_with_one_folder_of_checkpoints_share_the_lock(two_clones):
+    one, other = two_clones
+    endless(one, other)
+    (one / ".replicate/checkpoints").mkdir(parents=True)
     (other / ".replicate").mkdir(exist_ok=True)
-    (other / ".replicate/checkpoints").symlink_to(small_clone / ".replicate/checkpoints")
-    with killed_at_the_end(start(small_clone, "replicate train base-1")) as trainer:
+    (other / ".replicate/checkpoints").symlink_to(one / ".replicate/checkpoints")
+    with killed_at_the_end(start(one, "replicate train base-1 --profile small")) as trainer:
         assert "epoch 1" in trainer.stdout.readline()
-        refused = run(other, "replicate train base-1", ok=False)
-    assert re.fullmatch(r"Error: training 'base-1' of profile 'demo' is already running .*\n", refused)
+        refused = run(other, "replicate train base-1 --profile small", ok=False)
+    assert re.fullmatch(r"Error: training 'base-1' of profile 'small' is already running .*\n", refused)
 
 
 # One training on several machines
@@ -216,8 +222,8 @@ def test_clones_with_one_folder_of_checkpoints_share_the_lock(small_clone, tmp_p
 
 def endless(*clones: Path) -> None:
     for clone in clones:
-        text = (clone / "params.yaml").read_text()
-        (clone / "params.yaml").write_text(text.replace("epochs: 2 ", "epochs: 4000 "))
+        path = clone / "pipelines/small/params.yaml"
+        path.write_text(path.read_text().replace("epochs: 2 ", "epochs: 4000 "))
 
 
 @contextmanager
@@ -242,10 +248,17 @@ def descendants(pid: int) -> list[int]:
 
 
 @pytest.fixture
-def groups(small_clone, tmp_path):
+def two_clones(small_clone, tmp_path) -> tuple[Path, Path]:
+    """Without git and DVC: the profile `small`, prepared."""
+    (small_clone / "pipelines/small").mkdir()
+    shutil.copy(small_clone / "params.yaml", small_clone / "pipelines/small")
+    (small_clone / "data/demo").rename(small_clone / "data/small")
+    return small_clone, shutil.copytree(small_clone, tmp_path / "other")
+
+
+@pytest.fixture
+def groups(two_clones):
     """Two clones; and a function that starts the page's `torchrun` in both, with one process each."""
-    clones = small_clone, tmp_path / "other"
-    shutil.copytree(*clones)
     command = block("torchrun")
     assert "--nproc-per-node 2" in command
     with socket.socket() as free:
@@ -253,18 +266,18 @@ def groups(small_clone, tmp_path):
         endpoint = f"localhost:{free.getsockname()[1]}"
     command = command.replace("--nproc-per-node 2", "--nproc-per-node 1").replace("HOST:29400", endpoint)
     command = command.replace("torchrun", f"exec {sys.executable} -m torch.distributed.run")
-    return clones, lambda: [start(clone, command) for clone in clones]
+    return two_clones, lambda: [start(clone, command) for clone in two_clones]
 
 
 def test_two_groups_end_with_the_weights_of_one_process(groups):
     """The bound is what 20 updates in float32 may differ by."""
     clones, started = groups
-    run(clones[0], "replicate train base-1")
-    (clones[0] / "models/demo/base-1/weights.safetensors").rename(clones[0] / "alone.safetensors")
+    run(clones[0], "replicate train base-1 --profile small")
+    (clones[0] / "models/small/base-1/weights.safetensors").rename(clones[0] / "alone.safetensors")
     running = started()
     outputs = end(*running)
     assert [process.returncode for process in running] == [0, 0], outputs
-    (path,) = [path for clone in clones for path in clone.glob("models/demo/*/weights.safetensors")]
+    (path,) = [path for clone in clones for path in clone.glob("models/small/*/weights.safetensors")]
     alone, together = load_file(clones[0] / "alone.safetensors"), load_file(path)
     assert alone.keys() == together.keys()
     assert max(float((alone[name] - together[name]).abs().max()) for name in alone) < 1e-5
@@ -285,7 +298,7 @@ def test_when_a_group_dies_the_other_stops_with_a_line(groups):
     endless(*clones)
     with killed_at_the_end(*started()) as running:
         end_of_wait = time.monotonic() + LONG
-        while not (saved := list(clones[0].parent.glob("*/.replicate/checkpoints/demo/base-1/checkpoint.safetensors"))):
+        while not (saved := list(clones[0].parent.glob("*/.replicate/checkpoints/small/base-1/checkpoint.safetensors"))):
             assert time.monotonic() < end_of_wait and all(process.poll() is None for process in running)
             time.sleep(0.1)
         first = clones.index(saved[0].parents[4])  # whose process is number 0
@@ -336,4 +349,4 @@ def test_a_task_of_the_array_for_every_training(after_pca):
     count = re.search(r"\$\((.*?)\)", block("sbatch --array"))[1]
     assert int(run(after_pca, count)) == len(TRAININGS)
     names = re.search(r"name=\$\((.*?) \| sed -n \"", block("#SBATCH"))[1]
-    assert run(after_pca, names).split() == TRAININGS
+    assert run((after_pca / FILE).parent, names).split() == TRAININGS
