@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -216,7 +217,8 @@ def update(
     """One update; the loss before it (mean of the whole batch) and how many of the batch were wrong."""
     labels = labels.to(pictures.device)
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = net(pictures)
+        halves = optimizer.halves(net) if precision == "bfloat16" and devices.replicas == 1 else {}  # averages need float32
+        logits = functional_call(net, halves, (pictures,))
     if logits.dtype == torch.bfloat16:
         logits = logits.float()
     loss = F.cross_entropy(logits, labels)

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import numba
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
 from replicate.errors import UserError
+from replicate.modules.layers import GroupedLinear
+from replicate.modules.positions import rounded, widened
 from replicate.settings import Recipe
 from replicate.training import schedule
 
@@ -26,6 +28,16 @@ def _step(w, v, g, momentum, decay, rate):
         w[i] += velocity
 
 
+@numba.njit(parallel=True, error_model="numpy", cache=True)
+def _step_rounded(w, v, g, half, momentum, decay, rate):
+    """The same from a bfloat16 gradient; `half` is w rounded to bfloat16."""
+    for i in numba.prange(w.size):
+        velocity = momentum * v[i] - decay * w[i] - rate * widened(g[i])
+        v[i] = velocity
+        w[i] += velocity
+        half[i] = rounded(w[i], half)
+
+
 class PaperSGD(Optimizer):
     """`lr` ε, `momentum` m and `weight_decay` d as in section 5, each of a group's own if it says so.
 
@@ -34,6 +46,7 @@ class PaperSGD(Optimizer):
     """
 
     def __init__(self, params, lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
+        self._halves: dict[Tensor, tuple[Tensor, int]] = {}  # what `halves` gave, and which version of the weights it is
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @classmethod
@@ -67,6 +80,29 @@ class PaperSGD(Optimizer):
         for p in self.param_groups[-1]["params"]:
             self.state[p]["velocity"] = torch.zeros_like(p)
 
+    def halves(self, net: nn.Module) -> dict[str, Tensor]:
+        """The weights of `net` that autocast would round to bfloat16 at every step, rounded, by name: for `functional_call`.
+
+        Their gradients are bfloat16 too, and `step` takes them for those of the weights. It keeps the copies up while it has
+        the weights at hand, which spares the casts four passes over memory; no bit is another. On the CPU only.
+        """
+        found = {}
+        for name, module in net.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear | GroupedLinear):
+                for kind, p in module.named_parameters(recurse=False):
+                    if p.device.type == "cpu" and p.dtype == torch.float32:
+                        half, version = self._halves.get(p, (None, None))
+                        if version != p._version:
+                            half = p.detach().bfloat16().requires_grad_()
+                            self._halves[p] = half, p._version
+                        found[f"{name}.{kind}"] = half
+        return found
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for half, _ in self._halves.values():
+            half.grad = None
+
     @torch.no_grad()
     def step(self, closure=None):
         loss = None
@@ -74,18 +110,23 @@ class PaperSGD(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            weights = [p for p in group["params"] if p.grad is not None and group["lr"] != 0]
             constants = group["momentum"], group["weight_decay"] * group["lr"], group["lr"]
             at_once = []
-            for p in weights:
-                views = _flat(p, self.state[p]["velocity"], p.grad)
-                if views is None:
-                    at_once.append(p)
-                else:
-                    _step(*views, *map(views[0].dtype.type, constants))
-                    increment_version([p, self.state[p]["velocity"]])
+            for p in group["params"] if group["lr"] != 0 else ():
+                half, _ = self._halves.get(p, (None, None))
+                velocity, halved = self.state[p]["velocity"], half is not None and half.grad is not None
+                if halved and (views := _flat(p, velocity, half.grad, half)):
+                    _step_rounded(*views, *map(views[0].dtype.type, constants))
+                    increment_version([p, velocity])
+                    self._halves[p] = half, p._version
+                elif (g := half.grad.float() if halved else p.grad) is not None:
+                    if views := _flat(p, velocity, g):
+                        _step(*views, *map(views[0].dtype.type, constants))
+                        increment_version([p, velocity])
+                    else:
+                        at_once.append((p, velocity, g))
             if at_once:
-                _foreach(at_once, [self.state[p]["velocity"] for p in at_once], [p.grad for p in at_once], *constants)
+                _foreach(*map(list, zip(*at_once, strict=True)), *constants)
         return loss
 
 
@@ -98,10 +139,14 @@ def _foreach(weights: list[Tensor], velocities: list[Tensor], gradients: list[Te
 
 
 def _flat(*tensors: Tensor) -> list | None:
-    """The tensors as NumPy vectors on their own memory; None unless they are floats of one kind and order, on the CPU."""
-    if any(t.device.type != "cpu" or t.dtype != tensors[0].dtype or t.dtype not in (torch.float32, torch.float64) for t in tensors):
+    """The tensors as NumPy vectors on their own memory, bfloat16 as uint16; None unless they are on the CPU, the weights and
+    velocities float32 or float64, the gradients like them or bfloat16, and all in one order."""
+    (w, v, g), kinds = tensors[:3], (torch.float32, torch.float64)
+    fits = w.dtype in kinds and v.dtype == w.dtype and (g.dtype == w.dtype if len(tensors) == 3 else g.dtype == torch.bfloat16)
+    if not fits or any(t.device.type != "cpu" for t in tensors):
         return None
     for order in (torch.contiguous_format, torch.channels_last):
         if all(t.is_contiguous(memory_format=order) for t in tensors):
-            return [t.detach().as_strided((t.numel(),), (1,)).numpy() for t in tensors]
+            vectors = (t.detach().as_strided((t.numel(),), (1,)) for t in tensors)
+            return [(t.view(torch.uint16) if t.dtype == torch.bfloat16 else t).numpy() for t in vectors]
     return None

@@ -1,11 +1,14 @@
 """The printed update rule, by hand, across a drop of the rate; and where torch.optim.SGD differs from it, and by how much."""
 
 import copy
+from collections import OrderedDict
 
 import pytest
 import torch
+from torch.func import functional_call
 
 from replicate.errors import UserError
+from replicate.modules.layers import GroupedLinear
 from replicate.paper import claims
 from replicate.settings import OwnRate
 from replicate.training import schedule
@@ -189,3 +192,63 @@ def test_an_own_rate_of_nothing_is_one_line(small_profile):
     recipe = small_profile.settings.recipe.model_copy(update={"own_rates": [OwnRate(of="conv9", after=0, rate=0.1)]})
     with pytest.raises(UserError, match="no parameter that 'conv9' names"):
         PaperSGD.of(recipe, NAMED.items())
+
+
+@pytest.fixture
+def mixed():
+    """All kinds of layers that autocast rounds the weights of, and one whose weights it does not: net, batch."""
+    torch.manual_seed(0)
+    layers = [("conv1", torch.nn.Conv2d(3, 8, 3)), ("norm", torch.nn.BatchNorm2d(8)), ("flat", torch.nn.Flatten())]
+    layers += [("fc2", GroupedLinear(8 * 36, 10, 2)), ("fc3", torch.nn.Linear(10, 4))]
+    net = torch.nn.Sequential(OrderedDict(layers)).to(memory_format=torch.channels_last)
+    return net, torch.randn(6, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+
+
+def trained(net, x, with_halves: bool, between=lambda net: None):
+    """Weights, velocities and loss after five updates in bfloat16, the rate dropping after two."""
+    net = copy.deepcopy(net)
+    optimizer = PaperSGD(net.parameters(), 0.1, MOMENTUM, DECAY)
+    for step in range(5):
+        optimizer.param_groups[0]["lr"] = 0.1 if step < 2 else 0.01
+        with torch.autocast("cpu", torch.bfloat16):
+            y = functional_call(net, optimizer.halves(net) if with_halves else {}, (x,))
+        loss = y.float().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        assert with_halves == (net.fc3.weight.grad is None)
+        optimizer.step()
+        between(net)
+    return [*net.parameters(), *(optimizer.state[p]["velocity"] for p in net.parameters()), loss.detach()]
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_weights_kept_in_bfloat16_change_no_bit(mixed):
+    net, x = mixed
+    assert set(PaperSGD(net.parameters(), 0.1).halves(net)) == {f"{layer}.{kind}" for layer in ("conv1", "fc2", "fc3") for kind in ("weight", "bias")}
+    plain = trained(*mixed, False)
+    assert same(trained(*mixed, True), plain) and not same(plain[:1], [next(iter(net.parameters()))])
+
+
+def test_who_changes_weights_in_between_is_heeded(mixed):
+    """As when a training goes on from a checkpoint."""
+
+    @torch.no_grad()
+    def halve(net):
+        net.fc3.weight *= 0.5
+
+    assert same(trained(*mixed, True, halve), trained(*mixed, False, halve))
+
+
+def test_a_bfloat16_gradient_that_lies_the_other_way_round(mixed):
+    """Then torch's own operations do it, from the same numbers."""
+    net, _ = mixed
+    optimizer = PaperSGD(net.parameters(), 0.1, MOMENTUM)
+    half = optimizer.halves(net)["fc3.weight"]
+    half.grad = torch.randn(10, 4).bfloat16().t()
+    expected = net.fc3.weight.detach() - 0.1 * half.grad.float()
+    optimizer.step()
+    torch.testing.assert_close(net.fc3.weight.detach(), expected)
+    assert torch.equal(optimizer.halves(net)["fc3.weight"], net.fc3.weight.detach().bfloat16())
