@@ -1,6 +1,7 @@
 """`bench data`: every comparison is made, on pictures that it is pointed at; no test asserts a time."""
 
 import tarfile
+import weakref
 
 import numpy as np
 import pytest
@@ -34,6 +35,23 @@ def test_every_comparison_has_its_line(photographs, small_profile):
         assert part in f"{line.what} / {line.against}" and f"{line.of} {line.target}" == target
     assert all(0 < line.low <= line.ratio <= line.high and line.rate > 0 for line in lines)
     assert differences["mean"] <= 0.5 and differences["most"] <= 3
+
+
+def test_decoded_pictures_are_dropped_before_the_next():
+    """Memory that is kept has to be had fresh, and that would be timed with the decoding."""
+    alive, most = weakref.WeakSet(), []
+
+    def decoder(one):
+        most.append(len(alive))
+        picture = np.zeros(one[0], np.uint8).view(Picture)
+        alive.add(picture)
+        return picture
+
+    class Picture(np.ndarray):
+        __hash__ = object.__hash__
+
+    data._each(decoder, [b"1", b"2", b"3"])
+    assert most == [0, 0, 0] and not alive
 
 
 @pytest.mark.parametrize(

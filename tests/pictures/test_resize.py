@@ -40,6 +40,15 @@ def test_float32_gives_the_whole_numbers_exactly(size, filter):
 
 
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("side", [1, 2, 29, 30, 31, 32, 33])
+def test_any_number_of_rows_and_of_weights(side, filter):
+    """Rows are summed some at a time, and weights too; none is left out where their number is no multiple of that."""
+    for size in [(40, 44), (55, 50), (70, 75)]:
+        pixels = noise(*size)
+        np.testing.assert_array_equal(central_square(pixels, side, filter), in_whole_numbers(pixels, side, filter))
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
 def test_no_sum_reaches_what_float32_cannot_hold(filter):
     for size in (48, 49, 90, 375, 3000):
         for bits in (ROW_BITS, COLUMN_BITS):
