@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from replicate.modules.towers import Tower
@@ -24,10 +25,50 @@ class Conv2d(nn.Conv2d):
             if x.is_cpu and torch.is_autocast_enabled("cpu"):  # what the convolution would do, but before the copy, which is then half
                 x = x.to(torch.get_autocast_dtype("cpu"))
             x = F.pad(x, (0, self.excess, 0, self.excess))
+        if self._learns_from_pixels(x):
+            return _OfPixels.apply(x, self.weight, self.bias, self.stride[0], self.padding[0])
         return super().forward(x)
+
+    def _learns_from_pixels(self, x: Tensor) -> bool:
+        """Whether this is a first layer's training step on the CPU, in full precision: there `_OfPixels` is faster."""
+        first = x.shape[1] < 8 and self.stride[0] > 1 and not x.requires_grad and self.weight.requires_grad and torch.is_grad_enabled()
+        here = type(x) is Tensor and x.is_cpu and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+        return first and here and self.groups == 1 and self.dilation == (1, 1)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", excess={self.excess}" if self.excess else "")
+
+
+class _OfPixels(torch.autograd.Function):
+    """A convolution with a stride s of pixels, which need no gradient; forward it is torch's.
+
+    The weights' gradient is taken as that of a convolution with stride 1, whose pixels are squares of s×s of these and whose
+    kernel is filled up to a multiple of s: the same sums, for which libraries need a third of the time, since the s² times as
+    many channels fill their vectors.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.settings = stride, padding
+        return F.conv2d(x, weight, bias, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g: Tensor):
+        (x, weight), (s, padding) = ctx.saved_tensors, ctx.settings
+        (n, channels, *sides), (out, _, *kernel) = x.shape, weight.shape
+        squares = [-(-size // s) for size in kernel]  # in a kernel
+        across = [size + count - 1 for size, count in zip(g.shape[2:], squares, strict=True)]  # in what is read
+        (above, left), (below, right) = (padding, padding), (s * count - size - padding for count, size in zip(across, sides, strict=True))
+        x = F.pad(x, (left, right, above, below))  # less where the stride leaves pixels unread
+        x = x.reshape(n, channels, across[0], s, across[1], s).permute(0, 2, 4, 3, 5, 1).reshape(n, *across, s * s * channels)
+        like = weight.new_empty(1).expand(out, s * s * channels, *squares)  # of which only the shape is looked at
+        _, d, d_bias = torch.ops.aten.convolution_backward(
+            g, x.permute(0, 3, 1, 2), like, [out], (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, ctx.needs_input_grad[2])
+        )
+        d = d.reshape(out, s, s, channels, *squares).permute(0, 3, 4, 1, 5, 2).reshape(out, channels, *(s * count for count in squares))
+        return None, d[..., : kernel[0], : kernel[1]].contiguous(memory_format=torch.channels_last), d_bias, None, None
 
 
 class Local2d(nn.Module):

@@ -4,10 +4,11 @@ from math import sqrt
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from replicate.modules import initialise
 from replicate.modules.build import Net
-from replicate.modules.layers import GroupedLinear, Local2d
+from replicate.modules.layers import Conv2d, GroupedLinear, Local2d
 from replicate.networks import load
 from replicate.networks.description import BatchNorm, GlobalPool, Linear, Local, Pool, Scheme
 
@@ -21,7 +22,7 @@ def with_layers(name, **changes):
 @pytest.mark.parametrize(("side", "kernel", "stride", "padding", "excess"), [(5, 3, 1, 1, 0), (6, 3, 2, 0, 1)])
 def test_local_is_a_convolution_with_weights_of_its_own_at_every_position(side, kernel, stride, padding, excess):
     x = torch.randn(2, 3, side, side, dtype=torch.float64)
-    wide = torch.nn.functional.pad(x, (padding, padding + excess) * 2)
+    wide = F.pad(x, (padding, padding + excess) * 2)
     n = (wide.shape[-1] - kernel) // stride + 1
     local = Local2d(3, 4, kernel, stride, padding, n, excess).double()
     torch.nn.init.normal_(local.weight)
@@ -100,3 +101,34 @@ def test_a_grouped_linear_layer_comes_from_its_description():
     fc7 = Linear(name="fc7", kind="linear", out=256, groups=2, init={"std": 0.08, "bias": 1})
     net = Net(with_layers("demo", fc7=fc7), 10, 32)
     assert net.fc7.weight.shape == (256, 128) and net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3, 7, 11])
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@pytest.mark.parametrize(("padding", "excess"), [(0, 0), (2, 0), (1, 1), (0, 3)])
+def test_what_a_first_layer_learns_is_what_torch_s_convolution_does(kernel_size, stride, padding, excess):
+    """Whatever pixels the stride leaves unread at the edges."""
+    layer = Conv2d(3, 4, kernel_size, stride, padding, excess=excess).double()
+    parameters = layer.weight, layer.bias
+    for sides in ((23, 30), (24, 25)):
+        x = torch.randn(2, 3, *sides, dtype=torch.float64)
+        ours, theirs = layer(x), F.conv2d(F.pad(x, (0, excess, 0, excess)), *parameters, stride, padding)
+        assert torch.equal(ours, theirs) and "OfPixels" in type(ours.grad_fn).__name__
+        g = torch.randn_like(ours)
+        for one, other in zip(torch.autograd.grad(ours, parameters, g), torch.autograd.grad(theirs, parameters, g), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_other_convolutions_are_torch_s():
+    """Whose input has a gradient or many channels, without a stride, in bfloat16; and the first layer where nothing is learned."""
+    first, x = Conv2d(3, 4, 3, 2), torch.randn(2, 3, 9, 9)
+
+    def ours(layer, x):
+        return "OfPixels" in type(layer(x).grad_fn).__name__
+
+    assert ours(first, x) and not ours(first, x.clone().requires_grad_())
+    assert not ours(Conv2d(8, 4, 3, 2), torch.randn(2, 8, 9, 9)) and not ours(Conv2d(3, 4, 3, 1), x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not ours(first, x)
+    with torch.no_grad():
+        assert first(x).grad_fn is None
