@@ -1,10 +1,9 @@
 """One training from first to last update: the stage `train`, on one device or several."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from replicate.training import schedule
 from replicate.training.checkpoint import Keeper
 from replicate.training.devices import Devices, first_here, joined
 from replicate.training.feed import Feed
+from replicate.training.signals import stops_politely
 from replicate.training.update import PaperSGD
 
 
@@ -141,7 +141,7 @@ def _train(profile: Profile, name: str, training: Training, command: str, folder
     reading = Reading.of(net.description.input, store.mean)
     feed = Feed(recipe, net, store.train, reading, pca, training.seed, devices.replica, devices.replicas)
     with ExitStack() as held:
-        stopped = held.enter_context(_stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there"))
+        stopped = held.enter_context(stops_politely(f"{name}: stopped; what was learned is kept, and the same command goes on from there"))
         keeper = held.enter_context(closing(Keeper(folder, identity, name))) if devices.rank == 0 else None
         work = Work(name, feed, net, PaperSGD.of(recipe, net.named_parameters()), Progress(), devices, keeper, stopped, folder, since)
         _restore(work)
@@ -296,17 +296,3 @@ def _write(profile: Profile, work: Work, whole: dict[str, Tensor], training: Tra
         "trained": provenance.model_copy(update={"seconds": seconds}).model_dump(),
     }
     weights.save(profile.weights(work.name), whole, header)
-
-
-@contextmanager
-def _stops_politely(message: str):
-    """Ctrl-C and SIGTERM end the update in progress, keep what was learned and say `message`."""
-    asked: list[int] = []
-    before = {s: signal.signal(s, lambda number, frame: asked.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    except KeyboardInterrupt:
-        raise UserError(message) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
