@@ -9,7 +9,7 @@ from replicate.settings import Recipe, Strict
 BYTES = {"float32": NUMBER, "bfloat16": 2}  # of a number that towers exchange (on a processor; a GPU normalises in float32); gradients are float32
 
 
-class Exchange(Strict):
+class CrossingBytes(Strict):
     """Of one network on `devices`: so many towers, times so many parts of each batch. Bytes that one device receives."""
 
     network: str
@@ -20,7 +20,7 @@ class Exchange(Strict):
     gradients_a_step: int
 
 
-def exchange(network: Network, recipe: Recipe, devices: int, classes: int) -> Exchange:
+def exchange(network: Network, recipe: Recipe, devices: int, classes: int) -> CrossingBytes:
     """Between towers, of the pictures in a device's part of the batch; and of the gradients of its weights, averaged over the
     parts in a ring, which hands on 2·(n - 1)/n of them. UserError for devices that the network cannot be divided between."""
     if devices % network.towers or recipe.batch_size % (parts := devices // network.towers):
@@ -30,7 +30,7 @@ def exchange(network: Network, recipe: Recipe, devices: int, classes: int) -> Ex
         )
     numbers = sum(one.forward + one.backward for one in traffic(network, recipe.crop, classes)) * BYTES[recipe.precision]
     weights = NUMBER * totals(count(network, recipe.crop, classes)).parameters // network.towers
-    return Exchange(
+    return CrossingBytes(
         network=network.name, towers=network.towers, parts=parts, a_picture=numbers,
         a_step=numbers * (recipe.batch_size // parts), gradients_a_step=2 * weights * (parts - 1) // parts,
     )  # fmt: skip

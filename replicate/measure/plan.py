@@ -15,7 +15,7 @@ from replicate import files, records
 from replicate.errors import UserError
 from replicate.evaluation.predict import PICTURES_AT_ONCE
 from replicate.measure import stages
-from replicate.measure.exchange import Exchange, exchange
+from replicate.measure.exchange import CrossingBytes, exchange
 from replicate.measure.stages import Counts
 from replicate.measure.trial import Trial, tried
 from replicate.networks import count, load, totals
@@ -70,7 +70,7 @@ class Plan(Strict):
     speeds: dict[str, Speed]
     busy: float | None
     devices: int
-    exchanges: dict[str, Exchange]
+    exchanges: dict[str, CrossingBytes]
     took: dict[str, float] = {}
 
 

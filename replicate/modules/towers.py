@@ -8,14 +8,17 @@ which a tower holds a slice along the first dimension.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from replicate.errors import UserError
 from replicate.networks.traffic import parts
 
+if TYPE_CHECKING:
+    from replicate.modules.shared import Board
 
 EXCHANGE = "_exchange"  # after the name of the layer before which it stands
 
@@ -40,11 +43,12 @@ def talking() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Tower:
-    """Tower `index` of `of`; `group` holds one process a tower, in order."""
+    """Tower `index` of `of`; `group` holds one process a tower, in order, which on processors try to share a `board`."""
 
     index: int
     of: int
     group: dist.ProcessGroup
+    board: "Board | None" = None
 
     def sizes(self, count: int) -> list[int]:
         """How many of `count` maps, units or classes each tower holds."""
@@ -97,36 +101,47 @@ class _Exchange(torch.autograd.Function):
 
 def gather(x: Tensor, exchange: Exchange) -> Tensor:
     """Forward. Maps lie last in memory (channels-last), so that what is sent is one piece."""
-    tower, own = exchange.tower, x.movedim(1, -1).contiguous()
-    found = [own if t == tower.index else own.new_empty(*own.shape[:-1], size) for t, size in enumerate(tower.sizes(exchange.count))]
-    exchange.traffic.forward += swap([own] * tower.of, found, tower)
+    tower, own = exchange.tower, x.movedim(1, -1)
+    shapes = [Size((*own.shape[:-1], size)) for size in tower.sizes(exchange.count)]
+    found = swap([own] * tower.of, shapes, tower)
+    exchange.traffic.forward += sum(one.nbytes for one in found) - own.nbytes
     return torch.cat(found, -1).movedim(-1, 1)
 
 
 def add(g: Tensor, exchange: Exchange) -> Tensor:
     """Backward: the gradient of what this tower holds, from all towers, added in their order."""
     tower = exchange.tower
-    sent = [one.contiguous() for one in g.movedim(1, -1).split(tower.sizes(exchange.count), -1)]
-    found = [sent[t] if t == tower.index else torch.empty_like(sent[tower.index]) for t in range(tower.of)]
-    exchange.traffic.backward += swap(sent, found, tower)
+    sent = list(g.movedim(1, -1).split(tower.sizes(exchange.count), -1))
+    own = sent[tower.index]
+    found = swap(sent, [own.shape] * tower.of, tower)
+    exchange.traffic.backward += sum(one.nbytes for one in found) - own.nbytes
     total = found[0]
     for other in found[1:]:
         total = total + other
     return total.movedim(-1, 1)
 
 
-def swap(sent: list[Tensor], received: list[Tensor], tower: Tower) -> int:
-    """Sends `sent[t]` to tower t and fills `received[t]` with what it sends, for all others; the bytes received."""
-    operations, count = [], 0
+def swap(sent: list[Tensor], shapes: list[Size], tower: Tower) -> list[Tensor]:
+    """Hands `sent[t]` to tower t, for all; what they hand to this one, of `shapes`, to be read before the next swap."""
+    largest = max(map(Size.numel, [*shapes, *(one.shape for one in sent)])) * sent[0].itemsize  # the same in all towers
+    if tower.board and tower.board.holds(largest, tower):
+        return tower.board.swap(sent, shapes, tower)
+    return swap_messages(sent, shapes, tower)
+
+
+def swap_messages(sent: list[Tensor], shapes: list[Size], tower: Tower) -> list[Tensor]:
+    """The same between GPUs or machines."""
+    sent = [one.contiguous() for one in sent]
+    found = [sent[t] if t == tower.index else sent[t].new_empty(shape) for t, shape in enumerate(shapes)]
+    operations = []
     for other in range(tower.of):
         if other != tower.index:
             operations.append(dist.P2POp(dist.isend, sent[other], group=tower.group, group_peer=other))
-            operations.append(dist.P2POp(dist.irecv, received[other], group=tower.group, group_peer=other))
-            count += received[other].nbytes
+            operations.append(dist.P2POp(dist.irecv, found[other], group=tower.group, group_peer=other))
     with talking():
         for work in dist.batch_isend_irecv(operations):
             work.wait()
-    return count
+    return found
 
 
 def exchanges(net: nn.Module) -> Iterator[tuple[str, Exchange]]:

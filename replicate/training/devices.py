@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from replicate.errors import UserError
+from replicate.modules.shared import Board
 from replicate.modules.towers import Tower, collect, take, talking
 from replicate.networks import Network
 from replicate.networks.traffic import must_divide
@@ -139,7 +140,8 @@ def joined(network: Network) -> Iterator[Devices]:
     try:
         mesh = init_device_mesh(device.type, (world // network.towers, network.towers), mesh_dim_names=("data", "tower"))
         across = mesh["tower"]
-        tower = Tower(across.get_local_rank(), across.size(), across.get_group()) if across.size() > 1 else None
+        board = Board() if device.type == "cpu" else None
+        tower = Tower(across.get_local_rank(), across.size(), across.get_group(), board) if across.size() > 1 else None
         yield Devices(device, mesh, tower)
     finally:
         dist.destroy_process_group()

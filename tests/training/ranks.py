@@ -3,6 +3,7 @@
 python ranks.py CLONE OUT NETWORK:DTYPE:UPDATES:CLASSES:ENLARGED …
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main(clone: str, out: str, *cases: str) -> None:
             whole = trained(profile, devices, network, getattr(torch, dtype), int(updates), int(classes), int(enlarged))
             if devices.rank == 0:
                 save_file({name: value.detach().contiguous() for name, value in whole.items()}, Path(out, case))
+        assert devices.tower is None or devices.tower.board.refused != hasattr(os, "memfd_create")  # shares memory where Linux is
 
 
 def trained(
