@@ -255,6 +255,16 @@ def test_what_the_stages_took_is_set_beside_the_plan(quick, small_profile):
     assert re.search(r"all +4 ", shown) and "Not compared: check, source, pca, train lrn-off-1" in shown
 
 
+@pytest.mark.parametrize(("took", "said"), [(1000, "at least so long: yes"), (0.01, "no")])
+def test_a_lower_bound_is_held_against_what_followed_as_one(quick, small_profile, took, said):
+    begun = plan.plan(small_profile, 1, "").provenance
+    end = plan.datetime.fromisoformat(begun.started).timestamp() + begun.seconds + 60
+    at(small_profile.record("base-1"), end)
+    at(small_profile.reports / "results.json", end + took)
+    shown = CliRunner().invoke(command, ["--compare"], catch_exceptions=False).output
+    assert re.search(rf"compare +1 .* {said}\n", shown)
+
+
 def test_without_a_plan_there_is_nothing_to_compare(small_profile):
     with pytest.raises(UserError, match=r"reports/plans/demo.json: no plan; .* replicate plan --profile demo"):
         plan.compare(small_profile)
