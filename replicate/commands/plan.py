@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from replicate.settings import Profile
 
 UNITS = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "h"), (2 * 60, 60, "min"), (0, 1, "s"))  # from so many seconds on
-AT_LEAST = "at least"  # ends what an estimate follows from, where that is a lower bound
 CLOSE = 25  # percent: as near as a plan is meant to come
 
 
@@ -174,6 +173,8 @@ def _exchanges(planned: "Plan") -> Table:
 
 def _took(profile: "Profile", planned: "Plan") -> Table:
     """By kind of stage, those that have ended since."""
+    from replicate.measure.plan import AT_LEAST
+
     seconds = {stage.stage: stage.seconds for stage in planned.stages}
     bounds = {stage.stage.partition(" ")[0] for stage in planned.stages if stage.follows.endswith(AT_LEAST)}
     compared = [stage for stage in planned.took if seconds[stage] is not None]

@@ -6,7 +6,7 @@ from replicate.networks.memory import NUMBER
 from replicate.networks.traffic import traffic
 from replicate.settings import Recipe, Strict
 
-BYTES = {"float32": NUMBER, "bfloat16": 2}  # of a number that towers exchange (on a processor; a GPU normalises in float32); gradients are float32
+BYTES = {"float32": NUMBER, "bfloat16": 2}  # of a number that towers exchange; gradients are float32
 
 
 class CrossingBytes(Strict):

@@ -26,6 +26,7 @@ from replicate.training import schedule
 from replicate.training.checkpoint import SECONDS, SHARE
 
 CHECKPOINTS = 3  # files while one is being written
+AT_LEAST = "at least"  # ends what an estimate follows from, where that is a lower bound
 
 
 class Speed(Strict):
@@ -194,9 +195,9 @@ def _epoch(recipe: Recipe, pictures: int, trial: Trial) -> float:
 def _after(profile: Profile, found: Counts, begins: dict[str, float]) -> list[Stage]:
     """The stages after evaluation, whose work on results that are not there yet is known in part only."""
     scored = 2 * len(profile.settings.trainings) * found.val * stages.score(found.classes)
-    counting = "its start and counting errors: at least"
+    counting, drawing = f"its start and counting errors: {AT_LEAST}", f"its start: {AT_LEAST}"
     compare = Stage(stage="compare", seconds=begins["compare"] + scored, disk=0, passing=0, follows=counting)
-    return [compare, Stage(stage="report", seconds=begins["report"], disk=0, passing=0, follows="its start: at least")]
+    return [compare, Stage(stage="report", seconds=begins["report"], disk=0, passing=0, follows=drawing)]
 
 
 def _sum(begin: float, work: float | None) -> float | None:

@@ -4,14 +4,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numba
 import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
 from replicate import records
 from replicate.modules import Net, towers
-from replicate.modules.cpu import prepare_cpu
+from replicate.modules.cpu import prepare_cpu, set_threads
 from replicate.networks import load
 from replicate.randomness import generator
 from replicate.records import Received, Record, Towers
@@ -42,13 +41,13 @@ def time_towers(profile: Profile, command: str, batch: int | None, side: int | N
         together, one = Steps(net, recipe, devices), Steps(alone, recipe, Devices(devices.device)) if alone else None
         seconds: tuple[list[float], list[float]] = [], []
         for _ in tqdm(range(WARM + rounds), disable=None if devices.rank == 0 else True, unit=" rounds"):
-            threads(1)
+            set_threads(1)
             dist.barrier()
             seconds[0].append(together.step())
-            threads(count)
+            set_threads(count)
             if one:
                 seconds[1].append(one.step())
-        threads(1)
+        set_threads(1)
         received = {layer: dict(vars(exchange.traffic)) for layer, exchange in towers.exchanges(net)}  # before the timed steps below
         exchanging = _exchanging(together, rounds)
         everywhere: list = [None] * count
@@ -88,11 +87,6 @@ class Steps:
         begun = time.perf_counter()
         update(self.net, self.optimizer, self.pictures, self.labels, devices=self.devices)
         return time.perf_counter() - begun
-
-
-def threads(count: int) -> None:
-    torch.set_num_threads(count)
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def _exchanging(steps: Steps, rounds: int) -> tuple[list[float], float]:

@@ -16,13 +16,15 @@ class Conv2d(nn.Conv2d):
     That is how an output side that is no whole number is rounded up (the 2012 code, layer.py; `Row.excess` counts them).
     """
 
-    def __init__(self, *args, excess: int = 0, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, channels: int, out: int, kernel_size: int, stride: int, padding: int = 0, groups: int = 1, bias: bool = True, excess: int = 0
+    ):
+        super().__init__(channels, out, kernel_size, stride, padding, groups=groups, bias=bias)
         self.excess = excess
 
     def forward(self, x: Tensor) -> Tensor:
         if self.excess:
-            if x.is_cpu and torch.is_autocast_enabled("cpu"):  # what the convolution would do, but before the copy, which is then half
+            if x.is_cpu and x.dtype == torch.float32 and torch.is_autocast_enabled("cpu"):  # what the convolution would do, but before the copy, which is then half
                 x = x.to(torch.get_autocast_dtype("cpu"))
             x = F.pad(x, (0, self.excess, 0, self.excess))
         if self._learns_from_pixels(x):
@@ -31,9 +33,10 @@ class Conv2d(nn.Conv2d):
 
     def _learns_from_pixels(self, x: Tensor) -> bool:
         """Whether this is a first layer's training step on the CPU, in full precision: there `_OfPixels` is faster."""
-        first = x.shape[1] < 8 and self.stride[0] > 1 and not x.requires_grad and self.weight.requires_grad and torch.is_grad_enabled()
-        here = type(x) is Tensor and x.is_cpu and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
-        return first and here and self.groups == 1 and self.dilation == (1, 1)
+        first = x.shape[1] < 8 and self.groups == 1 and self.stride[0] > 1 and not x.requires_grad
+        learns = torch.is_grad_enabled() and self.weight.requires_grad and not torch.compiler.is_compiling()
+        full = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+        return first and learns and full and type(x) is Tensor and x.is_cpu
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", excess={self.excess}" if self.excess else "")

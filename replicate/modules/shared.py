@@ -27,8 +27,8 @@ class Board:
 
     def holds(self, size: int, tower: Tower) -> bool:
         """Whether there is place for pieces of up to `size` bytes, found out by all towers together when it has to grow."""
-        if size > self.places.shape[-1] and not self.refused:
-            piece = -(-size // PAGE) * PAGE
+        if (size > self.places.shape[-1] or not self.places.numel()) and not self.refused:
+            piece = max(1, -(-size // PAGE)) * PAGE
             memory = mapped(2 * tower.of**2 * piece, tower)
             self.refused = memory is None
             self.places = self.places if memory is None else memory.view(2, tower.of, tower.of, piece)

@@ -130,7 +130,7 @@ def swap(sent: list[Tensor], shapes: list[Size], tower: Tower) -> list[Tensor]:
 
 
 def swap_messages(sent: list[Tensor], shapes: list[Size], tower: Tower) -> list[Tensor]:
-    """The same between GPUs or machines."""
+    """The same by messages: between GPUs or machines, and where no memory can be shared."""
     sent = [one.contiguous() for one in sent]
     found = [sent[t] if t == tower.index else sent[t].new_empty(shape) for t, shape in enumerate(shapes)]
     operations = []

@@ -48,7 +48,7 @@ def towers(network: Network) -> Table:
         ],
         rows=[*rows, _sum(rows)],
         note=(
-            f"A step: both directions for {pictures} pictures ({BATCH}), computed; on a processor autocast sends bfloat16. "
+            f"A step: both directions for {pictures} pictures ({BATCH}), computed; autocast sends bfloat16. "
             f"{_silent(network, side, classes)}Forward: the maps, units or class scores of the other towers. Backward: what they found of the "
             "gradient of those that are held here; of the class scores' every device knows its own part. "
             f"{_origin(network)} {_counted(network, crossing, counted, record)}"

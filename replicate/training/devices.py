@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numba
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from replicate.errors import UserError
+from replicate.modules.cpu import set_threads
 from replicate.modules.shared import Board
 from replicate.modules.towers import Tower, collect, take, talking
 from replicate.networks import Network
@@ -169,5 +169,4 @@ def check(network: Network, devices: int, here: int) -> None:
 def _share_processor(processes: int) -> None:
     """Each process of a machine takes its share of the cores; torchrun alone would give it one."""
     threads = max(1, len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) // processes)
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    set_threads(threads)

@@ -80,11 +80,17 @@ class PaperSGD(Optimizer):
         for p in self.param_groups[-1]["params"]:
             self.state[p]["velocity"] = torch.zeros_like(p)
 
-    def halves(self, net: nn.Module) -> dict[str, Tensor]:
-        """The weights of `net` that autocast would round to bfloat16 at every step, rounded, by name: for `functional_call`.
+    def __setstate__(self, state: dict) -> None:  # a copy, or a state that was loaded, makes its own
+        super().__setstate__(state)
+        self._halves = {}
 
-        Their gradients are bfloat16 too, and `step` takes them for those of the weights. It keeps the copies up while it has
-        the weights at hand, which spares the casts four passes over memory; no bit is another. On the CPU only.
+    def halves(self, net: nn.Module) -> dict[str, Tensor]:
+        """Of `net`'s convolutions and linear layers the weights and biases, which autocast would round to bfloat16 at every
+        step, rounded, by name: for `functional_call`.
+
+        Their gradients are bfloat16 too, and `step` takes them for those of the weights, whose own stay None. It keeps the
+        copies up while it has the weights at hand, which spares the casts four passes over memory; no bit is another. Other
+        changes of the weights are seen, unless made through `.data`. On the CPU only.
         """
         found = {}
         for name, module in net.named_modules():

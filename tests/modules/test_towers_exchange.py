@@ -56,7 +56,7 @@ def both_ways(index):
         for dtype in (torch.float32, torch.float64, torch.bfloat16):
             for one, other in zip(exchanged(by_messages, shape, dtype), exchanged(shared, shape, dtype), strict=True):
                 assert torch.equal(one, other) and one.stride() == other.stride()
-    assert shared.board.refused == (not hasattr(os, "memfd_create"))
+    assert (shared.board.places.numel() > 0) == hasattr(os, "memfd_create")
 
 
 def test_uneven_towers_exchange_what_one_process_has_either_way(tmp_path):

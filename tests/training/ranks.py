@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 
 from replicate import settings
@@ -28,18 +29,19 @@ def main(clone: str, out: str, *cases: str) -> None:
     with joined(load(cases[0].split(":")[0])) as devices:
         for case in cases:
             network, dtype, updates, classes, enlarged = case.split(":")
-            whole = trained(profile, devices, network, getattr(torch, dtype), int(updates), int(classes), int(enlarged))
+            whole = trained(profile, devices, network, dtype, int(updates), int(classes), int(enlarged))
             if devices.rank == 0:
                 save_file({name: value.detach().contiguous() for name, value in whole.items()}, Path(out, case))
-        assert devices.tower is None or devices.tower.board.refused != hasattr(os, "memfd_create")  # shares memory where Linux is
+        assert devices.tower is None or (devices.tower.board.places.numel() > 0) == hasattr(os, "memfd_create")  # as Linux has it
 
 
 def trained(
-    profile: Profile, devices: Devices, network: str, dtype: torch.dtype, updates: int, classes: int, enlarged: int
+    profile: Profile, devices: Devices, network: str, dtype: str, updates: int, classes: int, enlarged: int
 ) -> dict[str, torch.Tensor]:
     """The whole network's weights after these updates, and the losses. Crops are `enlarged` times, for nets that need more."""
     recipe, store, training = profile.settings.recipe, open_store(profile.store), Training(run="base", network=network, seed=1)
-    net = start(training, classes, enlarged * recipe.crop, devices).to(dtype)
+    net = start(training, classes, enlarged * recipe.crop, devices).to(torch.float64 if dtype == "float64" else torch.float32)
+    precision = "bfloat16" if dtype == "bfloat16" else "float32"
     reading, pca = Reading.of(net.description.input, store.mean), read(profile.pca)
     feed = Feed(recipe, net, store.train, reading, pca, training.seed, devices.replica, devices.replicas)
     optimizer, losses = PaperSGD.of(recipe, net.named_parameters()), []
@@ -47,9 +49,14 @@ def trained(
         for _, pictures, labels in feed.epoch(len(losses) // feed.batches, len(losses) % feed.batches):
             pictures = pictures.repeat_interleave(enlarged, 2).repeat_interleave(enlarged, 3)
             net.set_dropout_key(training.seed, len(losses), devices.replica, devices.replicas)
-            losses.append(update(net, optimizer, pictures, labels, devices=devices)[0])
+            losses.append(update(net, optimizer, pictures, labels, precision, devices)[0])
             if len(losses) == updates:
                 break
+    if devices.replicas > 1:
+        for p in net.parameters():
+            first = p.detach().clone()
+            dist.broadcast(first, group=devices.mesh["data"].get_group(), group_src=0)
+            assert torch.equal(first, p), "the parts of the batch have learned different weights"
     return devices.collect(net.state_dict(), shapes(net)) | {"losses": torch.tensor(losses, dtype=torch.float64)}
 
 

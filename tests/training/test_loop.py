@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from replicate import files
+from replicate import files, settings
 from replicate.errors import UserError
 from replicate.modules import build, initialise
 from replicate.pictures.crops import Reading
@@ -54,7 +54,12 @@ def test_training_writes_weights_a_log_and_their_story(small_profile):
     assert not (small_profile.state / "checkpoints/demo/base-1/checkpoint.safetensors").exists()
 
 
-def test_a_killed_training_ends_with_the_same_bits(small_profile, monkeypatch):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_killed_training_ends_with_the_same_bits(small_profile, monkeypatch, precision):
+    params = small_profile.params_file
+    params.write_text(params.read_text().replace("precision: float32", f"precision: {precision}"))
+    small_profile = settings.load_from(small_profile.root, "demo")
+    assert small_profile.settings.recipe.precision == precision
     whole = load_file(train(small_profile, "base-1", ""))
     small_profile.weights("base-1").unlink()
 

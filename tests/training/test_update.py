@@ -196,7 +196,7 @@ def test_an_own_rate_of_nothing_is_one_line(small_profile):
 
 @pytest.fixture
 def mixed():
-    """All kinds of layers that autocast rounds the weights of, and one whose weights it does not: net, batch."""
+    """The kinds of layers whose weights are kept rounded, and one that autocast leaves alone: net, batch."""
     torch.manual_seed(0)
     layers = [("conv1", torch.nn.Conv2d(3, 8, 3)), ("norm", torch.nn.BatchNorm2d(8)), ("flat", torch.nn.Flatten())]
     layers += [("fc2", GroupedLinear(8 * 36, 10, 2)), ("fc3", torch.nn.Linear(10, 4))]
@@ -252,3 +252,22 @@ def test_a_bfloat16_gradient_that_lies_the_other_way_round(mixed):
     optimizer.step()
     torch.testing.assert_close(net.fc3.weight.detach(), expected)
     assert torch.equal(optimizer.halves(net)["fc3.weight"], net.fc3.weight.detach().bfloat16())
+
+
+def test_a_copy_of_the_optimizer_goes_on_alike(mixed):
+    """With the rounded weights in use, deeply copied together with the net."""
+    net, x = mixed
+    optimizer = PaperSGD(net.parameters(), 0.1, MOMENTUM)
+
+    def step(net, optimizer):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = functional_call(net, optimizer.halves(net), (x,)).float().square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    step(net, optimizer)
+    twins = copy.deepcopy((net, optimizer))
+    for one in ((net, optimizer), twins):
+        step(*one)
+    assert same(net.parameters(), twins[0].parameters())
