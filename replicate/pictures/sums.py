@@ -45,9 +45,15 @@ def _add_pictures(pictures, total):
     part = np.zeros(total.size, np.uint16)
     for first in range(0, pictures.shape[0], PICTURES):
         part[:] = 0
-        for i in range(first, min(pictures.shape[0], first + PICTURES)):
+        last = min(pictures.shape[0], first + PICTURES)
+        for i in range(first, last - 1, 2):  # two at once: the sums go half as often through the cache
+            one, other = pictures[i], pictures[i + 1]
             for j in range(total.size):
-                part[j] += pictures[i, j]
+                part[j] += np.uint16(one[j]) + np.uint16(other[j])
+        if (last - first) % 2:
+            one = pictures[last - 1]
+            for j in range(total.size):
+                part[j] += one[j]
         for j in range(total.size):
             total[j] += part[j]
 
