@@ -173,10 +173,8 @@ def _exchanges(planned: "Plan") -> Table:
 
 def _took(profile: "Profile", planned: "Plan") -> Table:
     """By kind of stage, those that have ended since."""
-    from replicate.measure.plan import AT_LEAST
-
     seconds = {stage.stage: stage.seconds for stage in planned.stages}
-    bounds = {stage.stage.partition(" ")[0] for stage in planned.stages if stage.follows.endswith(AT_LEAST)}
+    bounds = {stage.stage.partition(" ")[0] for stage in planned.stages if stage.bound}
     compared = [stage for stage in planned.took if seconds[stage] is not None]
     kinds: dict[str, list[str]] = {}
     for stage in compared:

@@ -26,7 +26,6 @@ from replicate.training import schedule
 from replicate.training.checkpoint import SECONDS, SHARE
 
 CHECKPOINTS = 3  # files while one is being written
-AT_LEAST = "at least"  # ends what an estimate follows from, where that is a lower bound
 
 
 class Speed(Strict):
@@ -48,13 +47,15 @@ class Speed(Strict):
 
 
 class Stage(Strict):
-    """One stage, a training by its own name. Bytes: `disk` of what it leaves, `passing` of what it removes in the end."""
+    """One stage, a training by its own name. Bytes: `disk` of what it leaves, `passing` of what it removes in the end.
+    `bound`: the seconds are a lower bound, not an estimate of the whole."""
 
     stage: str
     seconds: float | None
     disk: int
     passing: int
     follows: str
+    bound: bool = False
 
 
 class Plan(Strict):
@@ -195,9 +196,9 @@ def _epoch(recipe: Recipe, pictures: int, trial: Trial) -> float:
 def _after(profile: Profile, found: Counts, begins: dict[str, float]) -> list[Stage]:
     """The stages after evaluation, whose work on results that are not there yet is known in part only."""
     scored = 2 * len(profile.settings.trainings) * found.val * stages.score(found.classes)
-    counting, drawing = f"its start and counting errors: {AT_LEAST}", f"its start: {AT_LEAST}"
-    compare = Stage(stage="compare", seconds=begins["compare"] + scored, disk=0, passing=0, follows=counting)
-    return [compare, Stage(stage="report", seconds=begins["report"], disk=0, passing=0, follows=drawing)]
+    known = {"disk": 0, "passing": 0, "bound": True}
+    compare = Stage(stage="compare", seconds=begins["compare"] + scored, follows="its start and counting errors: at least", **known)
+    return [compare, Stage(stage="report", seconds=begins["report"], follows="its start: at least", **known)]
 
 
 def _sum(begin: float, work: float | None) -> float | None:

@@ -37,7 +37,7 @@ AMONG = 1000  # pictures among which neighbours are looked for, and whose answer
 UNPACKED = 2.0  # seconds for which an archive is unpacked
 TRIVIAL = 3  # stages that DVC runs, to see what it takes for one
 FIGURE = "from matplotlib.figure import Figure; Figure().subplots().get_figure().savefig('/dev/null', format='svg')"
-BEGINS = {  # what a stage's process begins with; a kernel that was compiled before takes most of a second to be read
+BEGINS = {  # what a stage's process begins with; a compiled kernel is to be read from disk
     "check": "import replicate.pictures.sources",
     "source": "import replicate.pictures.sources, replicate.pictures.draw",
     "prepare": "import replicate.pictures.prepare, replicate.pictures.shards",

@@ -46,8 +46,8 @@ class _OfPixels(torch.autograd.Function):
     """A convolution with a stride s of pixels, which need no gradient; forward it is torch's.
 
     The weights' gradient is taken as that of a convolution with stride 1, whose pixels are squares of s×s of these and whose
-    kernel is filled up to a multiple of s: the same sums, for which libraries need a third of the time, since the s² times as
-    many channels fill their vectors.
+    kernel is filled up to a multiple of s: the same sums, for which libraries need less time, since the s² times as many
+    channels fill their vectors.
     """
 
     @staticmethod

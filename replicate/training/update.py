@@ -120,17 +120,17 @@ class PaperSGD(Optimizer):
             at_once = []
             for p in group["params"] if group["lr"] != 0 else ():
                 half, _ = self._halves.get(p, (None, None))
-                velocity, halved = self.state[p]["velocity"], half is not None and half.grad is not None
-                if halved and (views := _flat(p, velocity, half.grad, half)):
-                    _step_rounded(*views, *map(views[0].dtype.type, constants))
+                halved = half is not None and half.grad is not None
+                velocity, g = self.state[p]["velocity"], half.grad if halved else p.grad
+                if g is None:
+                    continue
+                if views := _flat(p, velocity, g, *([half] if halved else [])):
+                    (_step_rounded if halved else _step)(*views, *map(views[0].dtype.type, constants))
                     increment_version([p, velocity])
-                    self._halves[p] = half, p._version
-                elif (g := half.grad.float() if halved else p.grad) is not None:
-                    if views := _flat(p, velocity, g):
-                        _step(*views, *map(views[0].dtype.type, constants))
-                        increment_version([p, velocity])
-                    else:
-                        at_once.append((p, velocity, g))
+                    if halved:
+                        self._halves[p] = half, p._version
+                else:
+                    at_once.append((p, velocity, g.float() if halved else g))
             if at_once:
                 _foreach(*map(list, zip(*at_once, strict=True)), *constants)
         return loss
