@@ -133,7 +133,7 @@ def _parts(found: "Bench") -> "Table":
         caption="What takes how much of our step, with its data.",
         columns=[Column("part", "part"), *(Column(precision, precision, "%", format=".1f") for precision in found.parts)],
         rows=[{"part": part} | {precision: of[part] for precision, of in found.parts.items()} for part in names],
-        note="By torch's profiler; forward, backward and update together.",
+        note="By torch's profiler, medians over steps; forward, backward and update together.",
     )
 
 

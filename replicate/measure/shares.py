@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 
 import torch
 from torch import nn
@@ -39,15 +40,22 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler prints when i
 
 
 def shares(net: Net, step: Callable[[], object], steps: int) -> dict[str, float]:
-    """Percent of the time of `steps` calls of `step` that each of PARTS takes; together 100.
+    """Percent of the time of a call of `step` that each of PARTS takes: medians of `steps` calls, scaled to 100 together.
 
     `step` trains `net`, and gets its batch inside `feeding()`. On a GPU it is the time of its kernels; the rest is idle.
+    Medians, since now and then one part of a step has to wait for memory from the system.
     """
+    each = [_shares(net, step) for _ in range(steps)]
+    middle = {part: median(one[part] for one in each) for part in PARTS}
+    return {part: 100 * value / sum(middle.values()) for part, value in middle.items()}
+
+
+def _shares(net: Net, step: Callable[[], object]) -> dict[str, float]:
+    """Those of one call."""
     gpu = next(net.parameters()).is_cuda
     with _marked(net, gpu), profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as seen:
         start = time.perf_counter()
-        for _ in range(steps):
-            step()
+        step()
         if gpu:
             torch.cuda.synchronize()
         whole = 1e6 * (time.perf_counter() - start)
@@ -57,7 +65,7 @@ def shares(net: Net, step: Callable[[], object], steps: int) -> dict[str, float]
     for event in sorted(roots, key=lambda event: event.time_range.start):
         _count(event, REST, taken, numbered, "self_device_time_total" if gpu else "self_cpu_time_total")
     taken[REST] = whole - sum(value for part, value in taken.items() if part != REST)
-    return {part: 100 * taken[part] / whole for part in PARTS}
+    return {part: taken[part] / whole for part in PARTS}
 
 
 def feeding():

@@ -13,37 +13,45 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.module import _has_any_global_hook
 
+from replicate.compiling import njit
 from replicate.modules.lrn import LRN
-from replicate.modules.positions import COMPILED, INLINE, array, last, load, normalise, rounded, takes, undo, widened
+from replicate.modules.positions import COMPILED, INLINE, array, fetch, last, load, normalise, rounded, takes, undo, widened
 from replicate.networks.arithmetic import output_side
 
 
-@numba.njit(parallel=True, **COMPILED)
+@njit(parallel=True, **COMPILED)
 def _forward(x, y, winner, kernel_size, stride, padding, normalised, near, constants):
-    pictures, height, width, channels = x.shape
-    size, (taps, stretch) = height * width * channels, near.shape
-    values = x.reshape((pictures, size))
-    for i in numba.prange(pictures):
-        layer = np.empty((height, width, channels), near.dtype)
-        written = layer.reshape(size)
-        squares, buffer = np.zeros(stretch + taps - 1, near.dtype), np.empty(stretch, near.dtype)
-        for first in range(0, size, stretch):
-            n = min(stretch, size - first)
-            a, b = buffer[:n] if normalised else written[first : first + n], written[first : first + n]
-            load(values[i, first : first + n], True, a, squares[taps // 2 :])
-            if normalised:
-                normalise(a, squares, near, constants, b)
-        for row in range(y.shape[1]):
-            for column in range(y.shape[2]):
-                _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, buffer[:channels])
+    for i in numba.prange(len(x)):
+        _forward_one(x[i], y[i], winner[i], kernel_size, stride, padding, normalised, near, constants)
 
 
-@numba.njit(**INLINE)
-def _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, best):
+@njit(**INLINE)
+def _forward_one(x, y, winner, kernel_size, stride, padding, normalised, near, constants):
+    """One picture: all its normalised maps, then all windows. What is next to be read or written is fetched before it is needed."""
+    (taps, stretch), size, channels = near.shape, x.size, x.shape[2]
+    layer = np.empty(x.shape, near.dtype)
+    values, written = x.reshape(size), layer.reshape(size)
+    squares, buffer = np.zeros(stretch + taps - 1, near.dtype), np.empty(stretch, near.dtype)
+    for first in range(0, size, stretch):
+        n = min(stretch, size - first)
+        given, b = values[first : first + n], written[first : first + n]
+        a = buffer[:n] if normalised else b
+        fetch(given, n)
+        load(given, True, a, squares[taps // 2 :])
+        if normalised:
+            normalise(a, squares, near, constants, b)
+    for row in range(y.shape[0]):
+        for column in range(y.shape[1]):
+            fetch(y[row, column], channels)
+            fetch(winner[row, column], channels)
+            _pool(layer, row * stride - padding, column * stride - padding, kernel_size, y[row, column], winner[row, column], buffer)
+
+
+@njit(**INLINE)
+def _pool(layer, top, left, kernel_size, y, winner, best):
     """The largest values of one window, and which of its kernel_size² places they came from: the first of equal ones."""
     height, width, channels = layer.shape
-    top, left = row * stride - padding, column * stride - padding
-    best[:] = -np.inf
+    best[:channels] = -np.inf
     for down in range(max(0, -top), min(kernel_size, height - top)):
         for right in range(max(0, -left), min(kernel_size, width - left)):
             place = np.uint8(down * kernel_size + right)
@@ -51,51 +59,68 @@ def _pool(layer, y, winner, i, row, column, kernel_size, stride, padding, best):
                 value = layer[top + down, left + right, c]
                 if value > best[c] or value != value:  # a NaN wins and stays
                     best[c] = value
-                    winner[i, row, column, c] = place
+                    winner[c] = place
     for c in range(channels):
-        y[i, row, column, c] = rounded(best[c], y)
+        y[c] = rounded(best[c], y)
 
 
-@numba.njit(parallel=True, **COMPILED)
-def _backward(x, g, winner, dx, kernel_size, stride, padding, normalised, near, constants):
-    pictures, height, width, channels = x.shape
-    size, (taps, stretch) = height * width * channels, near.shape
-    values, out_values = x.reshape((pictures, size)), dx.reshape((pictures, size))
-    zero = near.dtype.type(0)
-    for i in numba.prange(pictures):
-        squares, terms = np.zeros(stretch + taps - 1, near.dtype), np.zeros(stretch + taps - 1, near.dtype)
-        buffers = np.empty((2, stretch), near.dtype)
-        for first in range(0, size, stretch):
-            n = min(stretch, size - first)
-            a, d, out = buffers[0, :n], buffers[1, :n], out_values[i, first : first + n]
-            for position in range(n // channels):
-                row, column = divmod(first // channels + position, width)
-                _gather(g, winner, i, row + padding, column + padding, kernel_size, stride, d[position * channels :])
-            load(values[i, first : first + n], True, a, squares[taps // 2 :])
-            if normalised:
-                undo(a, d, squares, terms, near, constants, True, out)
-            else:
-                for c in range(n):
-                    out[c] = rounded(zero if a[c] <= zero else d[c], out)
+@njit(parallel=True, **COMPILED)
+def _backward(x, g, winner, dx, rows, columns, kernel_size, stride, padding, normalised, near, constants):
+    for i in numba.prange(len(x)):
+        _backward_one(x[i], g[i], winner[i], dx[i], rows, columns, kernel_size, stride, padding, normalised, near, constants)
 
 
-@numba.njit(**INLINE)
-def _gather(g, winner, i, down, right, kernel_size, stride, d):
+@njit(**INLINE)
+def _backward_one(x, g, winner, dx, rows, columns, kernel_size, stride, padding, normalised, near, constants):
+    """One picture, stretch by stretch: the gradient of its normalised maps, then that of `x`."""
+    (_, width, channels), (taps, stretch) = x.shape, near.shape
+    size, zero = x.size, near.dtype.type(0)
+    values, out_values = x.reshape(size), dx.reshape(size)
+    squares, terms = np.zeros(stretch + taps - 1, near.dtype), np.zeros(stretch + taps - 1, near.dtype)
+    buffers = np.empty((2, stretch), near.dtype)
+    for first in range(0, size, stretch):
+        n = min(stretch, size - first)
+        given, a, d, out = values[first : first + n], buffers[0, :n], buffers[1, :n], out_values[first : first + n]
+        fetch(given, n)
+        fetch(out, 0)
+        row, column = divmod(first // channels, width)
+        for at in range(0, n, channels):
+            _gather(g, winner, row + padding, column + padding, rows[row], columns[column], kernel_size, stride, d[at:])
+            row, column = (row, column + 1) if column + 1 < width else (row + 1, 0)
+        load(given, True, a, squares[taps // 2 :])
+        if normalised:
+            undo(a, d, squares, terms, near, constants, True, out)
+        else:
+            for c in range(n):
+                out[c] = rounded(zero if a[c] <= zero else d[c], out)
+
+
+@njit(**INLINE)
+def _gather(g, winner, down, right, rows, columns, kernel_size, stride, d):
     """The gradient of one position's values: the sum over those windows that each of them won."""
-    channels, zero = g.shape[3], d.dtype.type(0)
+    channels, zero = g.shape[2], d.dtype.type(0)
     covered = False
-    for row in range(max(0, (down - kernel_size + stride) // stride), min(g.shape[1], down // stride + 1)):
-        for column in range(max(0, (right - kernel_size + stride) // stride), min(g.shape[2], right // stride + 1)):
+    for row in range(rows[0], rows[1]):
+        for column in range(columns[0], columns[1]):
             place = np.uint8((down - row * stride) * kernel_size + right - column * stride)
             if covered:
                 for c in range(channels):
-                    d[c] += widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
+                    d[c] += widened(g[row, column, c]) if winner[row, column, c] == place else zero
             else:  # no need to fill d with zeros first
                 for c in range(channels):
-                    d[c] = widened(g[i, row, column, c]) if winner[i, row, column, c] == place else zero
+                    d[c] = widened(g[row, column, c]) if winner[row, column, c] == place else zero
                 covered = True
     if not covered:
         d[:channels] = zero
+
+
+def _covering(side: int, windows: int, kernel_size: int, stride: int, padding: int) -> np.ndarray:
+    """(side, 2): of each row (or column) the first of the windows that hold it, and the one after the last.
+
+    Found once: to divide at every position would take longer than its sums.
+    """
+    at = np.arange(side) + padding
+    return np.stack([np.maximum(0, (at - kernel_size + stride) // stride), np.minimum(windows, at // stride + 1)], 1)
 
 
 class _RectifyNormalisePool(torch.autograd.Function):
@@ -117,7 +142,8 @@ class _RectifyNormalisePool(torch.autograd.Function):
     def backward(ctx, g: Tensor):
         x, winner = ctx.saved_tensors
         dx = torch.empty_like(x)
-        _backward(array(x), array(last(g)), array(winner), array(dx), *ctx.settings)
+        rows, columns = (_covering(side, windows, *ctx.settings[:3]) for side, windows in zip(x.shape[2:], g.shape[2:], strict=True))
+        _backward(array(x), array(last(g)), array(winner), array(dx), rows, columns, *ctx.settings)
         return dx, None, None
 
 

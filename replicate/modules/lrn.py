@@ -11,36 +11,34 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from replicate.modules.positions import COMPILED, array, computed_in, last, load, neighbours, normalise, takes, undo, widened
+from replicate.compiling import njit
+from replicate.modules.positions import COMPILED, array, computed_in, fetch, last, load, neighbours, normalise, takes, undo, widened
 
 
 def normalise_plain(x: Tensor, size: int, alpha: float, beta: float, k: float, towers: int) -> Tensor:
     """`x` (N, C, H, W), normalised; `alpha` multiplies the plain sum; windows stop at the edges of `towers` equal parts."""
     n, c, h, w = x.shape
     half = size // 2
-    wide = _wide(x)
+    wide = x.to(computed_in(x))
     squares = F.pad(wide.reshape(n, towers, c // towers, h, w).square(), (0, 0, 0, 0, half, half))
     window = sum(squares.narrow(2, j, c // towers) for j in range(2 * half + 1))
     return (wide * (k + alpha * window).pow(-beta).reshape(n, c, h, w)).to(x.dtype)
 
 
-def _wide(x: Tensor) -> Tensor:
-    """In float32 at least: a bfloat16 has eight digits, too few for a sum of squares."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-@numba.njit(parallel=True, **COMPILED)
+@njit(parallel=True, **COMPILED)
 def _forward(x, y, near, constants):
     (pictures, size), (taps, stretch) = x.shape, near.shape
     for i in numba.prange(pictures):
         squares, buffer = np.zeros(stretch + taps - 1, near.dtype), np.empty(stretch, near.dtype)
         for first in range(0, size, stretch):
-            a = buffer[: min(stretch, size - first)]
-            load(x[i, first : first + a.size], False, a, squares[taps // 2 :])
-            normalise(a, squares, near, constants, y[i, first : first + a.size])
+            n = min(stretch, size - first)
+            given, a = x[i, first : first + n], buffer[:n]
+            fetch(given, n)
+            load(given, False, a, squares[taps // 2 :])
+            normalise(a, squares, near, constants, y[i, first : first + n])
 
 
-@numba.njit(parallel=True, **COMPILED)
+@njit(parallel=True, **COMPILED)
 def _backward(x, g, dx, near, constants):
     (pictures, size), (taps, stretch) = x.shape, near.shape
     for i in numba.prange(pictures):
@@ -48,11 +46,15 @@ def _backward(x, g, dx, near, constants):
         buffers = np.empty((2, stretch), near.dtype)
         for first in range(0, size, stretch):
             n = min(stretch, size - first)
-            a, d, given = buffers[0, :n], buffers[1, :n], g[i, first : first + n]
-            load(x[i, first : first + n], False, a, squares[taps // 2 :])
+            given, due, out = x[i, first : first + n], g[i, first : first + n], dx[i, first : first + n]
+            a, d = buffers[0, :n], buffers[1, :n]
+            fetch(given, n)
+            fetch(due, n)
+            fetch(out, 0)
+            load(given, False, a, squares[taps // 2 :])
             for c in range(n):
-                d[c] = widened(given[c])
-            undo(a, d, squares, terms, near, constants, False, dx[i, first : first + n])
+                d[c] = widened(due[c])
+            undo(a, d, squares, terms, near, constants, False, out)
 
 
 def _pictures(x: Tensor) -> np.ndarray:
@@ -93,8 +95,8 @@ class LRN(nn.Module):
 
     def settings(self, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """What the kernels for `x` need to know: `neighbours`, and (k, α, β, 2αβ) in the type they compute in."""
-        constants = np.array([self.k, self.alpha, self.beta, 2 * self.alpha * self.beta], computed_in(x))
-        return neighbours(x, self.towers, self.size // 2), constants
+        constants = torch.tensor([self.k, self.alpha, self.beta, 2 * self.alpha * self.beta], dtype=computed_in(x))
+        return neighbours(x, self.towers, self.size // 2), constants.numpy()
 
     def extra_repr(self) -> str:
         return f"size={self.size}, alpha={self.alpha:g} (on the sum), beta={self.beta}, k={self.k}, towers={self.towers}"
@@ -108,7 +110,7 @@ class SpatialLRN(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
-        half, wide = self.size // 2, _wide(x)
+        half, wide = self.size // 2, x.to(computed_in(x))
         window = F.avg_pool2d(wide.square(), 2 * half + 1, 1, half, divisor_override=1)  # the plain sum
         return (wide * (self.k + self.alpha * window).pow(-self.beta)).to(x.dtype)
 

@@ -8,16 +8,16 @@ square roots, so two machines may differ in the last bit; it does not let it ass
 import numba
 import numpy as np
 import torch
-from numba.extending import overload
+from llvmlite import ir
+from numba.extending import intrinsic, overload
 from torch import Tensor
 
-COMPILED = {
-    "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
-    "error_model": "numpy",  # Python's check for division by zero is no vector code
-    "cache": True,
-}
+from replicate.compiling import njit
+
+COMPILED = {"fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"}}
 INLINE = COMPILED | {"forceinline": True}
 STRETCH = 768  # values, or the maps of one position where they are more
+LINE = 64  # bytes that memory hands over at once
 
 
 def takes(x: Tensor) -> bool:
@@ -37,18 +37,18 @@ def array(x: Tensor) -> np.ndarray:
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
-def computed_in(x: Tensor) -> type:
-    """In float32, unless `x` is more."""
-    return np.float64 if x.dtype == torch.float64 else np.float32
+def computed_in(x: Tensor) -> torch.dtype:
+    """In float32 at least: a bfloat16 has eight digits, too few for a sum of squares."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def neighbours(x: Tensor, towers: int, half: int) -> np.ndarray:
     """(2·half + 1, values in a stretch): 1 where the value j - half places on is a map of the same tower, else 0."""
     channels = x.shape[1]
     maps = channels // towers
-    here = np.arange(max(1, STRETCH // channels) * channels) % maps
-    there = here + np.arange(-half, half + 1)[:, None]
-    return ((there >= 0) & (there < maps)).astype(computed_in(x))
+    here = torch.arange(max(1, STRETCH // channels) * channels) % maps
+    there = here + torch.arange(-half, half + 1)[:, None]
+    return ((there >= 0) & (there < maps)).to(computed_in(x)).numpy()  # torch's memory begins at a line, NumPy's need not
 
 
 def widened(value):
@@ -78,7 +78,29 @@ def _(value, stored):
     return half
 
 
-@numba.njit(**INLINE)
+@intrinsic
+def _fetch_line(typing, values, at):
+    """Ask for the line of memory that holds values[at], which may lie beyond the end; Numba has no word for it."""
+
+    def write(context, builder, signature, arguments):
+        array, at = context.make_array(values)(context, builder, arguments[0]), arguments[1]
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), ir.FunctionType(ir.VoidType(), [pointer, *[number] * 3]))
+        place = builder.bitcast(builder.gep(array.data, [at]), pointer)
+        builder.call(prefetch, [place, number(0), number(3), number(1)])  # to read, into all caches, as data
+        return context.get_dummy_value()
+
+    return numba.void(values, numba.intp), write
+
+
+@njit(**INLINE)
+def fetch(values, first):
+    """Have as many values as there are, from `first` on, on their way from memory while something else is computed."""
+    for at in range(first, first + values.size, LINE // values.itemsize):
+        _fetch_line(values, at)
+
+
+@njit(**INLINE)
 def load(x, rectified, a, squares):
     """a = x, or max(x, 0) if it is to be `rectified` (a NaN stays one), and the squares of a."""
     zero = a.dtype.type(0)
@@ -88,7 +110,7 @@ def load(x, rectified, a, squares):
         a[i], squares[i] = value, value * value
 
 
-@numba.njit(**INLINE)
+@njit(**INLINE)
 def around(padded, near, i):
     """Σ_j near_ji padded_(i+j); `padded` has room for a window at either end."""
     total = near[0, i] * padded[i]
@@ -97,14 +119,14 @@ def around(padded, near, i):
     return total
 
 
-@numba.njit(**INLINE)
+@njit(**INLINE)
 def around_five(padded, near, i):
     before = near[0, i] * padded[i] + near[1, i] * padded[i + 1]
     after = near[3, i] * padded[i + 3] + near[4, i] * padded[i + 4]
     return before + padded[i + 2] + after
 
 
-@numba.njit(**INLINE)
+@njit(**INLINE)
 def normalise(a, squares, near, constants, b):
     """Section 3.3: b_i = a_i · (k + α · Σ_j a_j²)^-β, where `squares` holds a² with room for a window at either end.
 
@@ -121,7 +143,7 @@ def normalise(a, squares, near, constants, b):
             b[i] = rounded(a[i] * (k + alpha * around(squares, near, i)) ** -beta, b)
 
 
-@numba.njit(**INLINE)
+@njit(**INLINE)
 def undo(a, d, squares, terms, near, constants, rectified, dx):
     """The gradient of x where d is that of b: d_i s_i^-β - 2αβ a_i Σ_j d_j a_j s_j^(-β-1), s the sum that b was divided by.
 

@@ -6,10 +6,11 @@ import numba
 import numpy as np
 import torch
 
+from replicate.compiling import njit
 from replicate.errors import UserError
 
 
-@numba.njit(parallel=True, error_model="numpy", cache=True)
+@njit(parallel=True)
 def _cut(pictures, rows, columns, mirrored, means, which, mean_rows, mean_columns, shift, scale, order, out):
     """A row of a crop is one flat loop over its numbers; mirrored rows and BGR are put in order afterwards."""
     crop = out.shape[1]

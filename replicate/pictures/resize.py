@@ -16,6 +16,8 @@ from llvmlite import ir
 from numba.core.cgutils import alloca_once_value, for_range
 from numba.extending import intrinsic
 
+from replicate.compiling import njit
+
 Filter = Literal["bilinear", "bicubic"]
 
 ROW_BITS, COLUMN_BITS = 15, 12  # of the weights
@@ -23,7 +25,7 @@ FINE = 3  # bits below a grey level that the rows' result keeps
 OVERSHOOT = 1.4  # more than the sum of the weights' magnitudes, which bicubic has above 1
 STEP = 3  # weights that are added at once; most of ImageNet's pictures have no more
 TOGETHER = 4  # rows whose columns are summed side by side, so that weights and places are read once for all
-COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": True, "cache": True}
+COMPILED = {"nogil": True, "fastmath": True}
 
 
 def central_square(pixels: np.ndarray, side: int, filter: Filter) -> np.ndarray:
@@ -77,7 +79,7 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
 _KERNELS = {"bilinear": (1, _bilinear), "bicubic": (2, _bicubic)}
 
 
-@numba.njit(**COMPILED)
+@njit(**COMPILED)
 def _resize(pixels, row_weights, row_start, column_weights, column_start, out):
     """(height, 3 · width) → (side, 3 · side): rows first, for as many columns as are needed, then columns.
 
@@ -97,7 +99,7 @@ def _resize(pixels, row_weights, row_start, column_weights, column_start, out):
             _round(lines[j], out[top + j])
 
 
-@numba.njit(**COMPILED)
+@njit(**COMPILED)
 def _sum_rows(pixels, weights, start, left, row):
     """row[i] = Σₖ weights[k] · pixels[start + k, left + i], in whole numbers of FINE bits below a grey level."""
     last, taps = pixels.shape[0] - 1, len(weights)
@@ -121,7 +123,7 @@ def _sum_rows(pixels, weights, start, left, row):
         row[i] = np.float32(np.int32(row[i] * fine + half))  # np.floor would be no vector code
 
 
-@numba.njit(**COMPILED)
+@njit(**COMPILED)
 def _sum_columns(rows, weights, start, lines):
     """lines[j, 3 x + c] = Σₖ weights[x, k] · rows[j, 3 (start[x] - start[0] + k) + c]."""
     for x in range(len(weights)):
@@ -169,7 +171,7 @@ def _sum_pixels(typing, rows, at, weights, x, lines, to):
     return numba.void(rows, numba.intp, weights, numba.intp, lines, numba.intp), write
 
 
-@numba.njit(**COMPILED)
+@njit(**COMPILED)
 def _round(line, to):
     """To grey levels; the cut to 0 to 255 is one of integers, of which LLVM makes less work."""
     back, half = np.float32(2.0 ** -(FINE + COLUMN_BITS)), np.float32(0.5)

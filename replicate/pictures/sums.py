@@ -4,14 +4,13 @@ Numba kernels that add in small integers, several at once, and flush into 64 bit
 They hold no lock of Python's, so threads may run them side by side.
 """
 
-import numba
 import numpy as np
+
+from replicate.compiling import njit
 
 PICTURES = 257  # 257 · 255 is the most that 16 bits hold
 LANES = 192  # bytes a step; a multiple of 3, so that a lane sees one channel only
 STEPS = 33_024  # 33,024 · 255² is below 2^31
-
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
 
 def sum_of_pictures(pictures: np.ndarray) -> np.ndarray:
@@ -40,7 +39,7 @@ def moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return value + rest.sum(axis=0), products + rest.T @ rest
 
 
-@numba.njit(**COMPILED)
+@njit(nogil=True)
 def _add_pictures(pictures, total):
     part = np.zeros(total.size, np.uint16)
     for first in range(0, pictures.shape[0], PICTURES):
@@ -58,7 +57,7 @@ def _add_pictures(pictures, total):
             total[j] += part[j]
 
 
-@numba.njit(**COMPILED)
+@njit(nogil=True)
 def _add_products(x, steps, sums):
     value, same, next_, second = np.zeros((4, LANES), np.int32)
     for first in range(0, steps, STEPS):

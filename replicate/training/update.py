@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
+from replicate.compiling import njit
 from replicate.errors import UserError
 from replicate.modules.layers import GroupedLinear
 from replicate.modules.positions import rounded, widened
@@ -19,7 +20,7 @@ from replicate.settings import Recipe
 from replicate.training import schedule
 
 
-@numba.njit(parallel=True, error_model="numpy", cache=True)
+@njit(parallel=True)
 def _step(w, v, g, momentum, decay, rate):
     """The rule on vectors, in one pass over memory instead of torch's four. `decay` is d·ε."""
     for i in numba.prange(w.size):
@@ -28,7 +29,7 @@ def _step(w, v, g, momentum, decay, rate):
         w[i] += velocity
 
 
-@numba.njit(parallel=True, error_model="numpy", cache=True)
+@njit(parallel=True)
 def _step_rounded(w, v, g, half, momentum, decay, rate):
     """The same from a bfloat16 gradient; `half` is w rounded to bfloat16."""
     for i in numba.prange(w.size):
