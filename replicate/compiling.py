@@ -6,7 +6,8 @@ import numba
 from numba.core.codegen import get_host_cpu_features
 
 if numba.config.CPU_FEATURES is None and "+avx512f" in get_host_cpu_features():
-    # LLVM avoids vectors of 512 bits, since some CPUs slow down for them; torch's convolutions use them anyway
+    # LLVM avoids vectors of 512 bits, since some CPUs slow down for them; torch's convolutions use them anyway. This holds for
+    # the whole process, unless it compiled something before.
     numba.config.CPU_FEATURES = get_host_cpu_features() + ",-prefer-256-bit"
 
 

@@ -110,9 +110,10 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     any_trial = next(iter(trials.values()))
     own = _before(profile, found, begins, any_trial)
     own += _trainings(profile, found, begins, kinds, trials) + _after(profile, found, begins)
+    hashed = [any_trial.md5 * (stage.disk or 0) for stage in own]
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
-        device=any_trial.device, dvc_start=start, stages=[_with_dvc(stage, each, any_trial.md5) for stage in own],
+        device=any_trial.device, dvc_start=start, stages=[_with_dvc(stage, each + before) for stage, before in zip(own, [0, *hashed], strict=False)],
         speeds={group: _speed(groups[group].network, recipes[group], trials[kind]) for group, kind in kinds.items()},
         busy=busy, devices=devices, exchanges=crossing,
     )  # fmt: skip
@@ -123,11 +124,10 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     return record
 
 
-def _with_dvc(stage: Stage, each: float, md5: float) -> Stage:
-    """The time with DVC's own part, which is `each` and the hash of what the stage leaves."""
-    if stage.seconds is None:
-        return stage
-    return stage.model_copy(update={"seconds": round(stage.seconds + each + md5 * stage.disk, 2)})
+def _with_dvc(stage: Stage, own: float) -> Stage:
+    """The time with DVC's own part: what it does for any stage, and the hash of what the one before has left, since a stage
+    counts from the end of that one."""
+    return stage if stage.seconds is None else stage.model_copy(update={"seconds": round(stage.seconds + own, 2)})
 
 
 def _kind(network: str, recipe: Recipe) -> tuple:

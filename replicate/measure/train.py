@@ -168,7 +168,7 @@ def bench(case: Case, rounds: int) -> Bench:
 
     parts = {}
     for precision in precisions:
-        for _ in range(SETTLING):
+        for _ in tqdm(range(SETTLING), desc=f"{precision}: until memory has settled", leave=False, disable=None):
             step(precision)
         parts[precision] = shares(net, partial(step, precision), PROFILED)
     return Bench(case, device, units, torch.get_num_threads(), seconds, parts, side)

@@ -59,7 +59,7 @@ def _backward(x, g, dx, near, constants):
 
 def _pictures(x: Tensor) -> np.ndarray:
     """(N, values of a picture)"""
-    return array(x).reshape(len(x), -1)
+    return array(x).reshape(len(x), x.shape[1:].numel())
 
 
 class _Normalise(torch.autograd.Function):
@@ -95,7 +95,7 @@ class LRN(nn.Module):
 
     def settings(self, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """What the kernels for `x` need to know: `neighbours`, and (k, α, β, 2αβ) in the type they compute in."""
-        constants = torch.tensor([self.k, self.alpha, self.beta, 2 * self.alpha * self.beta], dtype=computed_in(x))
+        constants = torch.tensor([self.k, self.alpha, self.beta, 2 * self.alpha * self.beta], dtype=computed_in(x), device=x.device)
         return neighbours(x, self.towers, self.size // 2), constants.numpy()
 
     def extra_repr(self) -> str:

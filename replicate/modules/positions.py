@@ -46,8 +46,8 @@ def neighbours(x: Tensor, towers: int, half: int) -> np.ndarray:
     """(2·half + 1, values in a stretch): 1 where the value j - half places on is a map of the same tower, else 0."""
     channels = x.shape[1]
     maps = channels // towers
-    here = torch.arange(max(1, STRETCH // channels) * channels) % maps
-    there = here + torch.arange(-half, half + 1)[:, None]
+    here = torch.arange(max(1, STRETCH // channels) * channels, device=x.device) % maps
+    there = here + torch.arange(-half, half + 1, device=x.device)[:, None]
     return ((there >= 0) & (there < maps)).to(computed_in(x)).numpy()  # torch's memory begins at a line, NumPy's need not
 
 
@@ -83,10 +83,10 @@ def _fetch_line(typing, values, at):
     """Ask for the line of memory that holds values[at], which may lie beyond the end; Numba has no word for it."""
 
     def write(context, builder, signature, arguments):
-        array, at = context.make_array(values)(context, builder, arguments[0]), arguments[1]
+        memory = context.make_array(values)(context, builder, arguments[0]).data
         pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), ir.FunctionType(ir.VoidType(), [pointer, *[number] * 3]))
-        place = builder.bitcast(builder.gep(array.data, [at]), pointer)
+        place = builder.bitcast(builder.gep(memory, [arguments[1]]), pointer)
         builder.call(prefetch, [place, number(0), number(3), number(1)])  # to read, into all caches, as data
         return context.get_dummy_value()
 
@@ -95,7 +95,7 @@ def _fetch_line(typing, values, at):
 
 @njit(**INLINE)
 def fetch(values, first):
-    """Have as many values as there are, from `first` on, on their way from memory while something else is computed."""
+    """Have `values.size` values from index `first` on, beyond the end too, on their way while something else is computed."""
     for at in range(first, first + values.size, LINE // values.itemsize):
         _fetch_line(values, at)
 

@@ -116,6 +116,16 @@ def test_a_part_that_takes_long_is_seen_where_it_is():
     assert found[DATA] + found[REST] > 99 and found[OPTIMIZER] == found[COPIES] == 0
 
 
+def test_one_slow_step_of_several_is_not_taken_for_all():
+    net, step = trained("demo", "float32")
+    step()
+    seconds = iter([0, 5, 0])
+    hook = net.get_submodule("relu6").register_forward_hook(lambda *_: time.sleep(next(seconds)))
+    found = shares(net, step, 3)
+    hook.remove()
+    assert not list(seconds) and found[NORMAL] < 50
+
+
 def made_up(ours: float, parts: dict[str, float], **other) -> Bench:
     """A step of ours in float32 that takes `ours` times what its useful work takes as one product of matrices."""
     case = replace(small_case(), classes=1000)
