@@ -110,7 +110,7 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     any_trial = next(iter(trials.values()))
     own = _before(profile, found, begins, any_trial)
     own += _trainings(profile, found, begins, kinds, trials) + _after(profile, found, begins)
-    hashed = [any_trial.md5 * (stage.disk or 0) for stage in own]
+    hashed = [any_trial.md5 * stage.disk for stage in own]
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
         device=any_trial.device, dvc_start=start, stages=[_with_dvc(stage, each + before) for stage, before in zip(own, [0, *hashed], strict=False)],
