@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from shutil import copy, copyfile, copytree
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ from replicate.pictures.store import read_manifest
 from replicate.randomness import generator
 from replicate.settings import Drawn, Profile
 
-SAMPLE = 200  # pictures that are drawn, copied or decoded
+SAMPLE = 200  # pictures that are drawn, copied or decoded at a time
+ROUNDS = 9  # in which other samples are decoded, after one that fills caches: a single one is shorter than the system's pauses
 AMONG = 1000  # pictures among which neighbours are looked for, and whose answers are scored
 UNPACKED = 2.0  # seconds for which an archive is unpacked
 TRIVIAL = 3  # stages that DVC runs, to see what it takes for one
@@ -165,7 +167,7 @@ def _unpacked(profile: Profile) -> tuple[float | None, str]:
 
 
 def prepare(profile: Profile) -> tuple[float | None, str]:
-    """A picture, decoded, resized and stored on all cores, from a sample that is spread over the set."""
+    """A picture, decoded, resized and stored on all cores, from samples that are spread over the set."""
     made = profile.settings.pictures
     with TemporaryDirectory() as folder:
         found = listing(profile)
@@ -173,15 +175,16 @@ def prepare(profile: Profile) -> tuple[float | None, str]:
             found = _drawn(profile, Path(folder))
         if found is None:
             return None, f"unknown: no pictures here yet (replicate source --profile {profile.name})"
-        names = spread([name for name, _, _ in found.pictures["train"]])
+        names = [name for name, _, _ in found.pictures["train"]]
+        samples = [spread(names[number:] + names[:number]) for number in range(1 + ROUNDS)]
 
         def build(names: list[str]) -> None:
             places, path = [found.place(name) for name in names], Path(folder, "train-00000.npy")
             job = shards.Job("train", path, found.folder, names, places, found.raw, made.side, made.filter, None)
             shards.build(job, threads=cores())
 
-        build(names[:4])  # compiles, and fills caches
-        return seconds(lambda: build(names)) / len(names), f"{len(names)} pictures, spread over the set"
+        took = [seconds(lambda: build(sample)) / len(sample) for sample in samples]
+        return median(took[1:]), f"{ROUNDS} times {len(samples[0])} pictures, spread over the set"
 
 
 def pca(side: int) -> float:

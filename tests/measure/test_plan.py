@@ -167,11 +167,30 @@ def test_what_every_stage_begins_with_is_there(small_clone):
 
 def test_a_sample_of_the_pictures_is_prepared(small_profile):
     each, how = stages.prepare(small_profile)
-    assert each > 0 and how.startswith("200 pictures")
+    assert each > 0 and how.startswith("9 times 200 pictures")
     for split in ("train", "val"):
         (small_profile.pictures / split).rename(small_profile.pictures / f"gone-{split}")
     each, how = stages.prepare(small_profile)  # the demo's can be drawn
-    assert each > 0 and how.startswith("100 pictures")
+    assert each > 0 and how.startswith("9 times 100 pictures")
+
+
+def test_a_picture_prepared_takes_the_median_of_samples_that_differ(small_profile, monkeypatch):
+    built, took = [], iter([90.0, *range(200, 1001, 100)])  # the first fills caches, and does not count
+    monkeypatch.setattr(stages, "SAMPLE", 10)
+    monkeypatch.setattr(stages.shards, "build", lambda job, threads: built.append(job.names))
+    monkeypatch.setattr(stages, "seconds", lambda call: (call(), next(took))[1])
+    each, _ = stages.prepare(small_profile)
+    assert each == 600 / 10
+    assert len({name for names in built for name in names}) == 10 * 10
+
+
+def test_a_set_that_is_smaller_than_a_sample_is_prepared_whole(small_profile, monkeypatch):
+    for folder in (small_profile.pictures / "train").iterdir():
+        for picture in sorted(folder.iterdir())[1:]:
+            picture.unlink()
+    classes = len(list((small_profile.pictures / "train").iterdir()))
+    each, how = stages.prepare(small_profile)
+    assert each > 0 and how.startswith(f"9 times {classes} pictures")
 
 
 def test_pictures_that_are_not_here_are_not_estimated(tmp_path, monkeypatch):
