@@ -16,7 +16,7 @@ from replicate.errors import UserError
 from replicate.evaluation.predict import PICTURES_AT_ONCE
 from replicate.measure import stages
 from replicate.measure.exchange import CrossingBytes, exchange
-from replicate.measure.stages import Counts
+from replicate.measure.stages import Counts, Dvc
 from replicate.measure.trial import Trial, tried
 from replicate.networks import count, load, totals
 from replicate.networks.memory import NUMBER
@@ -59,8 +59,8 @@ class Stage(Strict):
 
 
 class Plan(Strict):
-    """The values of a record of kind `plan`. `busy`: the system's load average before anything was measured. `speeds` and, on more than one device, `exchanges` by group of trainings; `took` by
-    stage: what it then took in seconds."""
+    """The values of a record of kind `plan`. `busy`: the system's load average before anything was measured. `speeds` and, on
+    more than one device, `exchanges` by group of trainings; `took` by stage: what it then took in seconds."""
 
     train_pictures: int
     val_pictures: int
@@ -105,15 +105,16 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
             begins[stage] = stages.begin(profile, stage)
             bar.update()
         bar.set_postfix_str("DVC")
-        start, each = stages.dvc(profile) or (None, 0.0)
+        dvc = stages.dvc(profile)
         bar.update()
     any_trial = next(iter(trials.values()))
     own = _before(profile, found, begins, any_trial)
     own += _trainings(profile, found, begins, kinds, trials) + _after(profile, found, begins)
-    hashed = [any_trial.md5 * stage.disk for stage in own]
+    if dvc:
+        own = _with_dvc(own, dvc, any_trial.md5, stages.left_to_prepare(profile, found)[0])
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
-        device=any_trial.device, dvc_start=start, stages=[_with_dvc(stage, each + before) for stage, before in zip(own, [0, *hashed], strict=False)],
+        device=any_trial.device, dvc_start=dvc and dvc.start, stages=own,
         speeds={group: _speed(groups[group].network, recipes[group], trials[kind]) for group, kind in kinds.items()},
         busy=busy, devices=devices, exchanges=crossing,
     )  # fmt: skip
@@ -124,10 +125,16 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
     return record
 
 
-def _with_dvc(stage: Stage, own: float) -> Stage:
-    """The time with DVC's own part: what it does for any stage, and the hash of what the one before has left, since a stage
-    counts from the end of that one."""
-    return stage if stage.seconds is None else stage.model_copy(update={"seconds": round(stage.seconds + own, 2)})
+def _with_dvc(own: list[Stage], dvc: Dvc, md5: float, pictures: int) -> list[Stage]:
+    """The times with DVC's own part: what it does for any stage, for the files of the `pictures`, and the hash of what the
+    stage before has left, since a stage counts from the end of that one."""
+    took = {"prepare": pictures * dvc.before, "pca": pictures * dvc.after}
+    hashed = [0.0, *(md5 * stage.disk for stage in own)]
+    whole = [dvc.each + took.get(stage.stage, 0.0) + before for stage, before in zip(own, hashed, strict=False)]
+    return [
+        stage if stage.seconds is None else stage.model_copy(update={"seconds": round(stage.seconds + more, 2)})
+        for stage, more in zip(own, whole, strict=True)
+    ]
 
 
 def _kind(network: str, recipe: Recipe) -> tuple:
@@ -149,11 +156,11 @@ def _before(profile: Profile, found: Counts, begins: dict[str, float], trial: Tr
     pictures, side = found.train + found.val, profile.settings.pictures.side
     check = Stage(stage="check", seconds=begins["check"], disk=0, passing=0, follows="its start")
     ready, how = stages.source(profile, pictures, trial.md5)
-    source = Stage(stage="source", seconds=_sum(begins["source"], ready), disk=0, passing=0, follows=how)
-    each, how = stages.prepare(profile)
-    stored = pictures * side**2 * 3
-    prepared = _sum(begins["prepare"], each and pictures and each * pictures)
-    prepare = Stage(stage="prepare", seconds=prepared, disk=stored, passing=0, follows=how)
+    left = stages.left_to_prepare(profile, found)[1]
+    source = Stage(stage="source", seconds=_sum(begins["source"], ready), disk=left, passing=0, follows=how)
+    made, how = stages.prepare(profile, found)
+    prepared = _sum(begins["prepare"], made)
+    prepare = Stage(stage="prepare", seconds=prepared, disk=pictures * side**2 * 3, passing=0, follows=how)
     summed = _sum(begins["pca"], found.train and stages.pca(side) * found.train)
     return [check, source, prepare, Stage(stage="pca", seconds=summed, disk=0, passing=0, follows="random pixels on all cores")]
 

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from math import prod
+from itertools import pairwise
+from math import ceil, prod
 from pathlib import Path
 from shutil import copy, copyfile, copytree
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -27,17 +27,19 @@ from replicate.evaluation.scores import error_rates
 from replicate.networks import Network, count, load
 from replicate.paper import claims
 from replicate.pictures import draw, ilsvrc, imagenette, shards, sources
+from replicate.pictures import prepare as preparation
 from replicate.pictures.listing import SPLITS, Listing, scan
 from replicate.pictures.pca import sums
-from replicate.pictures.store import read_manifest
+from replicate.pictures.store import SHARD_PICTURES, read_manifest
 from replicate.randomness import generator
 from replicate.settings import Drawn, Profile
 
 SAMPLE = 200  # pictures that are drawn, copied or decoded at a time
-ROUNDS = 9  # in which other samples are decoded, after one that fills caches: a single one is shorter than the system's pauses
+ROUNDS = 9  # of samples that are prepared on every core, after those that its start and empty caches hold up
 AMONG = 1000  # pictures among which neighbours are looked for, and whose answers are scored
 UNPACKED = 2.0  # seconds for which an archive is unpacked
 TRIVIAL = 3  # stages that DVC runs, to see what it takes for one
+FILES = 10_000  # in a folder that a stage leaves to the next, to see what DVC takes for one
 FIGURE = "from matplotlib.figure import Figure; Figure().subplots().get_figure().savefig('/dev/null', format='svg')"
 BEGINS = {  # what a stage's process begins with; a compiled kernel is to be read from disk
     "check": "import replicate.pictures.sources",
@@ -58,6 +60,16 @@ class Counts(NamedTuple):
     val: int
     classes: int
     known: str
+
+
+class Dvc(NamedTuple):
+    """What DVC takes, in seconds: to `start`, and for `each` stage; and for each file of a folder that a stage has left, to
+    hash it and look for changes `before` the stage that reads it, and to look again `after` that."""
+
+    start: float
+    each: float
+    before: float
+    after: float
 
 
 def counts(profile: Profile) -> Counts:
@@ -97,8 +109,8 @@ def begin(profile: Profile, stage: str) -> float:
     return seconds(lambda: subprocess.run([sys.executable, "-c", code], cwd=profile.root, check=True))
 
 
-def dvc(profile: Profile) -> tuple[float, float] | None:
-    """What DVC takes to start, and for a stage, in a pipeline of the profile's size: its own, with stages that do nothing."""
+def dvc(profile: Profile) -> Dvc | None:
+    """In a pipeline of the profile's size, from the times when stages that do next to nothing end, each after the other."""
     if not (profile.root / profile.pipeline).is_file():
         return None
     with TemporaryDirectory() as folder:
@@ -106,22 +118,41 @@ def dvc(profile: Profile) -> tuple[float, float] | None:
         for file in profile.root.glob("*.yaml"):
             copy(file, root)
         copytree(profile.root / "pipelines", root / "pipelines")
+        here = (root / profile.pipeline).parent
         lock = (profile.root / profile.pipeline).with_name("dvc.lock")
         if lock.is_file():
-            copy(lock, root / lock.relative_to(profile.root))
+            copy(lock, here)
+        (here / "made").mkdir()
+        for number in range(FILES):
+            (here / "made" / str(number)).touch()
+        names = ["first", "leaves", "reads", *(f"nothing-{number}" for number in range(TRIVIAL))]
+        chain = {name: {"cmd": f"echo > {name}", "deps": [before], "outs": [{name: {"cache": False}}]} for before, name in pairwise(["made", *names])}
+        chain["first"]["deps"] = []
+        chain["leaves"]["cmd"] = "mv made left && echo > leaves"
+        chain["leaves"]["outs"].append({"left": {"cache": False}})
+        chain["reads"]["deps"].append("left")
         pipeline = files.read_yaml(root / profile.pipeline)
-        names = [f"nothing-{number}" for number in range(1 + TRIVIAL)]
-        pipeline["stages"] |= {name: {"cmd": f"echo > {name}", "outs": [name]} for name in names}
+        pipeline["stages"] |= chain
         files.write_text(root / profile.pipeline, yaml.safe_dump(pipeline, sort_keys=False))
 
         def run(*arguments: str) -> None:
             command = [sys.executable, "-m", "dvc", *arguments, "--quiet"]
-            subprocess.run(command, cwd=(root / profile.pipeline).parent, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
+            subprocess.run(command, cwd=here, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
 
         subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
-        one, more = seconds(lambda: run("repro", names[0])), seconds(lambda: run("repro", *names[1:]))
-    each = max(0.0, (more - one) / (TRIVIAL - 1))
-    return max(0.0, one - each), each
+        whole = seconds(lambda: run("repro", names[-1]))
+        first, leaves, reads, *others = ((here / name).stat().st_mtime for name in names)
+    each = (others[-1] - others[0]) / (TRIVIAL - 1)
+    spent = {"start": whole - (others[-1] - first) - each, "each": each}
+    by_file = {"before": (reads - leaves - each) / FILES, "after": (others[0] - reads - each) / FILES}
+    return Dvc(**{what: max(0.0, took) for what, took in (spent | by_file).items()})
+
+
+def left_to_prepare(profile: Profile, found: Counts) -> tuple[int, int]:
+    """How many files the stage `source` leaves to `prepare`, and their bytes, 0 where they are not here yet."""
+    here = [file.stat().st_size for file in profile.pictures.rglob("*") if file.is_file()]
+    written = found.train + found.val if profile.settings.source.kind in ("drawn", "imagenette") else 0
+    return len(here) or written, sum(here)
 
 
 def source(profile: Profile, pictures: int, md5: float) -> tuple[float | None, str]:
@@ -166,25 +197,31 @@ def _unpacked(profile: Profile) -> tuple[float | None, str]:
     return took / read * sum(path.stat().st_size for path in found), f"{read / 1e6:.0f} MB of an archive unpacked"
 
 
-def prepare(profile: Profile) -> tuple[float | None, str]:
-    """A picture, decoded, resized and stored on all cores, from samples that are spread over the set."""
-    made = profile.settings.pictures
+def prepare(profile: Profile, found: Counts) -> tuple[float | None, str]:
+    """All pictures, decoded, resized and stored as the stage does it: the start of its first samples, and the rate of others."""
+    made, there = profile.settings.pictures, sum(ceil(pictures / SHARD_PICTURES) for pictures in (found.train, found.val))
+    pool = preparation.pooled(there, cores())
+    at_once = cores() if pool else 1
     with TemporaryDirectory() as folder:
-        found = listing(profile)
-        if found is None and profile.settings.source.kind == "drawn":
-            found = _drawn(profile, Path(folder))
-        if found is None:
+        listed = listing(profile)
+        if listed is None and profile.settings.source.kind == "drawn":
+            listed = _drawn(profile, Path(folder))
+        if listed is None or not found.train:
             return None, f"unknown: no pictures here yet (replicate source --profile {profile.name})"
-        names = [name for name, _, _ in found.pictures["train"]]
-        samples = [spread(names[number:] + names[:number]) for number in range(1 + ROUNDS)]
-
-        def build(names: list[str]) -> None:
-            places, path = [found.place(name) for name in names], Path(folder, "train-00000.npy")
-            job = shards.Job("train", path, found.folder, names, places, found.raw, made.side, made.filter, None)
-            shards.build(job, threads=cores())
-
-        took = [seconds(lambda: build(sample)) / len(sample) for sample in samples]
-        return median(took[1:]), f"{ROUNDS} times {len(samples[0])} pictures, spread over the set"
+        names = [name for name, _, _ in listed.pictures["train"]]
+        jobs = []
+        for number in range(at_once * (1 + ROUNDS)):
+            some, path = spread(names, number), Path(folder, f"train-{number:05d}.npy")
+            places = [listed.place(name) for name in some]
+            jobs.append(shards.Job("train", path, listed.folder, some, places, listed.raw, made.side, made.filter, None))
+        ended = [time.perf_counter()]
+        for built in preparation.run(jobs, cores(), pool, lambda pictures: None):
+            ended.append(time.perf_counter())
+            built.job.path.unlink()
+    size, started = len(jobs[0].names), ended[at_once] - ended[0]
+    each = (ended[-1] - ended[at_once]) / (size * at_once * ROUNDS)
+    how = f"{len(jobs)} times {size} pictures, spread over the set"
+    return started + max(0, found.train + found.val - size * at_once) * each, how
 
 
 def pca(side: int) -> float:
@@ -221,9 +258,10 @@ def score(classes: int) -> float:
     return seconds(lambda: error_rates(answers, np.arange(AMONG) % classes)) / AMONG
 
 
-def spread(names: list) -> list:
-    """At most SAMPLE of them, from first to last."""
-    return names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
+def spread(names: list, number: int = 0) -> list:
+    """At most SAMPLE of them, from first to last; others with another `number`, if there are."""
+    step = max(1, len(names) // SAMPLE)
+    return names[number % step :: step][:SAMPLE]
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -86,11 +86,13 @@ def _build(profile: Profile, place: Path, listing: Listing, workers: int | None)
         for file, names in _parts(split, list(order[split]))
     ]  # fmt: skip
     sums = np.zeros((side, side, 3), dtype=np.int64)
-    for built in _run(jobs, workers):
-        progress.shards[built.shard.file] = built.shard
-        unfinished.write(new, progress)
-        if built.job.split == "train":
-            sums += built.sums
+    workers = workers or _cores()
+    with tqdm(total=sum(len(job.names) for job in jobs), desc="prepare", unit=" pictures", disable=None) as bar:
+        for built in run(jobs, workers, pooled(len(jobs), workers), bar.update):
+            progress.shards[built.shard.file] = built.shard
+            unfinished.write(new, progress)
+            if built.job.split == "train":
+                sums += built.sums
     done = {split: [progress.shards[job.path.name] for job in jobs if job.split == split] for split in SPLITS}
     left_out = [picture for split in SPLITS for shard in done[split] for picture in shard.left_out]
     if left_out and not settings.pictures.skip_broken:
@@ -195,26 +197,29 @@ def _parts(split: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
         yield f"{split}-{number:05d}.npy", names[start : start + store.SHARD_PICTURES]
 
 
-def _run(jobs: "list[Job]", workers: int | None) -> "Iterator[Built]":
-    """Builds all shards, here or in processes; they come in any order."""
+def pooled(shards: int, workers: int) -> bool:
+    """Whether each of several processes builds shards of its own; else all threads share every shard."""
+    return workers > 1 and shards >= FEW_SHARDS * workers
+
+
+def run(jobs: "list[Job]", workers: int, pool: bool, tick: Callable[[int], object]) -> "Iterator[Built]":
+    """Builds all shards, in a `pool` of processes or here; they come in any order. `tick` is told of pictures done."""
     from replicate.pictures import shards
 
-    workers = workers or _cores()
-    with tqdm(total=sum(len(job.names) for job in jobs), desc="prepare", unit=" pictures", disable=None) as bar:
-        if workers == 1 or len(jobs) < FEW_SHARDS * workers:
-            for job in jobs:
-                yield shards.build(job, bar.update, workers)
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.begin_worker) as pool:
-            try:
-                for future in as_completed([pool.submit(shards.build, job) for job in jobs]):
-                    bar.update(len(future.result().job.names))
-                    yield future.result()
-            except BrokenProcessPool:
-                raise UserError("a worker was killed (out of memory?); run it again, with fewer --workers") from None
-            finally:
-                pool.shutdown(cancel_futures=True)
+    if not pool:
+        for job in jobs:
+            yield shards.build(job, tick, workers)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=shards.begin_worker) as processes:
+        try:
+            for future in as_completed([processes.submit(shards.build, job) for job in jobs]):
+                tick(len(future.result().job.names))
+                yield future.result()
+        except BrokenProcessPool:
+            raise UserError("a worker was killed (out of memory?); run it again, with fewer --workers") from None
+        finally:
+            processes.shutdown(cancel_futures=True)
 
 
 def _cores() -> int:

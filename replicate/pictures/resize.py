@@ -23,7 +23,7 @@ Filter = Literal["bilinear", "bicubic"]
 ROW_BITS, COLUMN_BITS = 15, 12  # of the weights
 FINE = 3  # bits below a grey level that the rows' result keeps
 OVERSHOOT = 1.4  # more than the sum of the weights' magnitudes, which bicubic has above 1
-STEP = 3  # weights that are added at once; most of ImageNet's pictures have no more
+STEP = 3  # weights that are added at once; up to 1.5 times the size it is made, a picture has no more (bilinear)
 TOGETHER = 4  # rows whose columns are summed side by side, so that weights and places are read once for all
 COMPILED = {"nogil": True, "fastmath": True}
 

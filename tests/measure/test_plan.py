@@ -4,6 +4,8 @@ import lzma
 import os
 import re
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import ANY
 
 import pytest
 import yaml
@@ -15,7 +17,7 @@ from replicate.commands.plan import plan as command
 from replicate.errors import UserError
 from replicate.measure import plan, stages
 from replicate.measure.exchange import exchange
-from replicate.measure.stages import Counts
+from replicate.measure.stages import Counts, Dvc
 from replicate.measure.trial import Trial
 from replicate.networks.traffic import traffic
 from replicate.paper import claims
@@ -36,11 +38,12 @@ def quick(monkeypatch):
     monkeypatch.setattr(plan, "tried", lambda profile, *arguments: asked.append(arguments) or TRIAL)
     monkeypatch.setattr(stages, "begin", lambda profile, stage: 10.0)
     monkeypatch.setattr(stages, "source", lambda *arguments: (20.0, "made up"))
-    monkeypatch.setattr(stages, "prepare", lambda profile: (0.5, "made up"))
+    monkeypatch.setattr(stages, "prepare", lambda profile, found: (0.5 * (found.train + found.val), "made up"))
     monkeypatch.setattr(stages, "pca", lambda side: 0.25)
     monkeypatch.setattr(stages, "neighbours", lambda *arguments: 7.0)
     monkeypatch.setattr(stages, "score", lambda classes: 0.0625)
-    monkeypatch.setattr(stages, "dvc", lambda profile: (5.0, 1.0))
+    monkeypatch.setattr(stages, "dvc", lambda profile: Dvc(start=5.0, each=1.0, before=0.03125, after=0.015625))
+    monkeypatch.setattr(stages, "left_to_prepare", lambda *arguments: (1000, 10**6))
     return asked
 
 
@@ -96,8 +99,11 @@ def test_a_training_is_the_sum_of_its_parts(quick, tmp_path):
     assert found["evaluate base-1"]["seconds"] == pytest.approx(expected, abs=0.01) and found["evaluate base-1"]["disk"] == answers
     stored = (train + val) * side**2 * 3
     assert found["prepare"]["disk"] == stored
-    assert found["prepare"]["seconds"] == pytest.approx(10 + (train + val) * 0.5 + 1, abs=0.01)
-    assert found["pca"]["seconds"] == pytest.approx(10 + train * 0.25 + 1 + stored * 2e-6, abs=0.01)
+    assert found["source"]["disk"] == 10**6
+    dvc = 1 + 1000 * 0.03125 + 10**6 * 2e-6  # looks at the pictures, and hashes them
+    assert found["prepare"]["seconds"] == pytest.approx(10 + (train + val) * 0.5 + dvc, abs=0.01)
+    dvc = 1 + 1000 * 0.015625 + stored * 2e-6
+    assert found["pca"]["seconds"] == pytest.approx(10 + train * 0.25 + dvc, abs=0.01)
     assert found["train half-epochs-1"]["follows"].startswith("at most 45 epochs")
 
 
@@ -123,7 +129,7 @@ def test_every_kind_of_training_is_tried_once(quick, tmp_path):
 
 def test_pictures_that_nobody_counted_have_no_time(quick, tmp_path, monkeypatch):
     profile = profile_of(tmp_path, lambda params: params.update(source={"kind": "folder", "name": "mine"}))
-    monkeypatch.setattr(stages, "prepare", lambda profile: (None, "unknown"))
+    monkeypatch.setattr(stages, "prepare", lambda *arguments: (None, "unknown"))
     values = plan.plan(profile, 1, "").values
     found = {one["stage"]: one["seconds"] for one in values["stages"]}
     assert found["prepare"] is found["pca"] is found["train base-1"] is found["evaluate base-1"] is None
@@ -165,38 +171,63 @@ def test_what_every_stage_begins_with_is_there(small_clone):
         exec(code, {})  # noqa: S102
 
 
-def test_a_sample_of_the_pictures_is_prepared(small_profile):
-    each, how = stages.prepare(small_profile)
-    assert each > 0 and how.startswith("9 times 200 pictures")
+def test_samples_of_the_pictures_are_prepared(small_profile):
+    assert stages.prepare(small_profile, stages.counts(small_profile)) == (ANY, "10 times 200 pictures, spread over the set")
     for split in ("train", "val"):
         (small_profile.pictures / split).rename(small_profile.pictures / f"gone-{split}")
-    each, how = stages.prepare(small_profile)  # the demo's can be drawn
-    assert each > 0 and how.startswith("9 times 100 pictures")
+    seconds, how = stages.prepare(small_profile, Counts(2400, 800, 10, ""))  # the demo's can be drawn
+    assert seconds > 0 and how.startswith("10 times 100 pictures")
 
 
-def test_a_picture_prepared_takes_the_median_of_samples_that_differ(small_profile, monkeypatch):
-    built, took = [], iter([90.0, *range(200, 1001, 100)])  # the first fills caches, and does not count
+@pytest.mark.slow
+def test_many_pictures_are_prepared_in_processes_as_the_stage_does(small_profile, monkeypatch):
+    pools = []
+    run = stages.preparation.run
+    monkeypatch.setattr(stages, "cores", lambda: 2)
+    monkeypatch.setattr(stages.preparation, "run", lambda jobs, workers, pool, tick: pools.append(pool) or run(jobs, workers, pool, tick))
+    seconds, how = stages.prepare(small_profile, Counts(9000, 1000, 10, ""))
+    assert seconds > 0 and how.startswith("20 times 200 pictures") and pools == [True]
+
+
+@pytest.mark.parametrize(("workers", "pictures"), [(1, 9000), (2, 3000), (2, 9000)])
+def test_all_pictures_take_the_start_and_the_rate_of_what_follows(small_profile, monkeypatch, workers, pictures):
+    """Made up: 20 seconds until the first samples are done, as many as there are processes, then 10 pictures a second."""
+    clock = iter([100.0])
+    at_once, jobs_seen = 1 if pictures < 8 * 1024 else workers, []
     monkeypatch.setattr(stages, "SAMPLE", 10)
-    monkeypatch.setattr(stages.shards, "build", lambda job, threads: built.append(job.names))
-    monkeypatch.setattr(stages, "seconds", lambda call: (call(), next(took))[1])
-    each, _ = stages.prepare(small_profile)
-    assert each == 600 / 10
-    assert len({name for names in built for name in names}) == 10 * 10
+    monkeypatch.setattr(stages, "cores", lambda: workers)
+
+    def run(jobs, *_):
+        nonlocal clock
+        jobs_seen.extend(jobs)
+        for number, job in enumerate(jobs, 1):
+            clock = iter([120.0 + number - at_once])
+            job.path.touch()
+            yield SimpleNamespace(job=job)
+
+    monkeypatch.setattr(stages.preparation, "run", run)
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: next(clock))
+    seconds, _ = stages.prepare(small_profile, Counts(pictures, 0, 10, ""))
+    assert seconds == pytest.approx(20 + (pictures - 10 * at_once) / 10)
+    assert len(jobs_seen) == 10 * at_once
+    assert len({name for job in jobs_seen for name in job.names}) == 10 * len(jobs_seen)
 
 
-def test_a_set_that_is_smaller_than_a_sample_is_prepared_whole(small_profile, monkeypatch):
+def test_a_set_that_is_smaller_than_a_sample_is_prepared_whole(small_profile):
     for folder in (small_profile.pictures / "train").iterdir():
         for picture in sorted(folder.iterdir())[1:]:
             picture.unlink()
     classes = len(list((small_profile.pictures / "train").iterdir()))
-    each, how = stages.prepare(small_profile)
-    assert each > 0 and how.startswith(f"9 times {classes} pictures")
+    seconds, how = stages.prepare(small_profile, Counts(classes, 80, classes, ""))
+    assert seconds > 0 and how.startswith(f"10 times {classes} pictures")
 
 
 def test_pictures_that_are_not_here_are_not_estimated(tmp_path, monkeypatch):
     monkeypatch.delenv("REPLICATE_DATA", raising=False)
     profile = profile_of(tmp_path, name="imagenette")
-    assert stages.prepare(profile)[0] is None and "replicate source" in stages.prepare(profile)[1]
+    seconds, why = stages.prepare(profile, Counts(1000, 100, 10, ""))
+    assert seconds is None and "replicate source" in why
+    assert stages.left_to_prepare(profile, Counts(1000, 100, 10, "")) == (1100, 0)
     assert stages.source(profile, 1000, 1e-9) == (None, "unknown: the pictures are not here")
 
 
@@ -212,9 +243,10 @@ def test_archives_are_unpacked_for_a_while(tmp_path, monkeypatch):
 
 
 def test_samples_are_spread_from_first_to_last():
-    assert stages.spread(list(range(10))) == list(range(10))
+    assert stages.spread(list(range(10))) == stages.spread(list(range(10)), 3) == list(range(10))
     some = stages.spread(list(range(1000)))
     assert len(some) == stages.SAMPLE and some[:2] == [0, 5] and some[-1] == 995
+    assert stages.spread(list(range(1000)), 7) == [one + 2 for one in some]
 
 
 @pytest.mark.slow
@@ -222,8 +254,8 @@ def test_dvc_is_timed_without_running_the_pipeline(small_profile):
     for file in ("dvc.yaml", "dvc.lock"):
         (small_profile.root / file).write_bytes((ROOT / file).read_bytes())
     lock = (small_profile.root / "dvc.lock").read_bytes()
-    start, each = stages.dvc(small_profile)
-    assert start > 0 and each >= 0
+    dvc = stages.dvc(small_profile)
+    assert dvc.start > 0 and dvc.each > 0 and dvc.before > 0
     assert (small_profile.root / "dvc.lock").read_bytes() == lock and not (small_profile.root / ".dvc").exists()
 
 
