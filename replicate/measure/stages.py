@@ -45,7 +45,7 @@ BEGINS = {  # what a stage's process begins with; a compiled kernel is to be rea
     "check": "import replicate.pictures.sources",
     "source": "import replicate.pictures.sources, replicate.pictures.draw",
     "prepare": "import replicate.pictures.prepare, replicate.pictures.shards",
-    "pca": "import numpy; from replicate.pictures import pca, sums; sums.moments(numpy.zeros((1, 200, 3), 'uint8'))",
+    "pca": "import numpy; from replicate.pictures import pca, sums; sums.moments(numpy.frombuffer(bytes(600), 'uint8'))",
     "train": "import replicate.training.loop",
     "evaluate": "import replicate.evaluation.predict",
     "compare": "import replicate.evidence.compare, scipy.stats",
@@ -214,6 +214,8 @@ def prepare(profile: Profile, found: Counts) -> tuple[float | None, str]:
             some, path = spread(names, number), Path(folder, f"train-{number:05d}.npy")
             places = [listed.place(name) for name in some]
             jobs.append(shards.Job("train", path, listed.folder, some, places, listed.raw, made.side, made.filter, None))
+        for built in preparation.run(jobs[:1], cores(), False, lambda pictures: None):  # compiles
+            built.job.path.unlink()
         ended = [time.perf_counter()]
         for built in preparation.run(jobs, cores(), pool, lambda pictures: None):
             ended.append(time.perf_counter())
@@ -227,6 +229,7 @@ def prepare(profile: Profile, found: Counts) -> tuple[float | None, str]:
 def pca(side: int) -> float:
     """A picture of `side` pixels, hashed and its colours summed on all cores."""
     block = generator(0, "pictures").integers(0, 256, (2**26 // side**2 // 3, side, side, 3), dtype=np.uint8)
+    block.flags.writeable = False  # as a store's are, for which Numba compiles another kernel
 
     class Blocks:
         shards = cores()
