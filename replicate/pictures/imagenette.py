@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from tqdm import tqdm
 
@@ -100,11 +101,18 @@ def each(source: Path, folder: Path, what: str) -> Iterator[str]:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks `imagenette2/{train,val}/<class>/<picture>` as `folder/{train,val}/…`; any other member is refused."""
     with opened(archive) as file:
-        for member in tqdm(members(file, str(archive)), desc=archive.name, unit=" files", disable=None):
-            path = folder / _checked(archive, member)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file.seek(member.offset)
-            path.write_bytes(file.read(member.size))
+        for _ in tqdm(unpacked(file, archive, folder), desc=archive.name, unit=" files", disable=None):
+            pass
+
+
+def unpacked(file: BinaryIO, archive: Path, folder: Path) -> Iterator[Path]:
+    """The files of an archive that is open, each as it has been written."""
+    for member in members(file, str(archive)):
+        path = folder / _checked(archive, member)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file.seek(member.offset)
+        path.write_bytes(file.read(member.size))
+        yield path
 
 
 def _checked(archive: Path, member: Member) -> str:

@@ -1,8 +1,9 @@
 """`plan`: estimates follow from what was measured, changes nothing, and is held against what followed; no test asserts a time."""
 
-import lzma
+import io
 import os
 import re
+import tarfile
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import ANY
@@ -249,11 +250,14 @@ def test_archives_are_unpacked_for_a_while(tmp_path, monkeypatch):
     profile = profile_of(tmp_path, name="imagenette")
     profile.source.mkdir(parents=True)
     for name in stages.imagenette.ARCHIVES:
-        with lzma.open(profile.source / name, "wb") as archive:
-            archive.write(os.urandom(2**20))
+        with tarfile.open(profile.source / name, "w:xz") as archive:
+            for number in range(3):
+                picture = tarfile.TarInfo(f"imagenette2/train/n1/{number}.JPEG")
+                picture.size = 2**18
+                archive.addfile(picture, io.BytesIO(os.urandom(2**18)))
     seconds, how = stages.source(profile, 1000, 1e-9)
     assert seconds > 0 and "unpacked" in how
-    assert not profile.pictures.exists()
+    assert not profile.pictures.exists() and sorted(path.name for path in tmp_path.iterdir()) == ["data", "params.yaml", "pipelines"]
 
 
 def test_samples_are_spread_from_first_to_last():
