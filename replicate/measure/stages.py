@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from math import ceil, prod
 from pathlib import Path
@@ -126,8 +127,9 @@ def dvc(profile: Profile) -> Dvc | None:
         for number in range(FILES):
             (here / "made" / str(number)).touch()
         names = ["first", "leaves", "reads", *(f"nothing-{number}" for number in range(TRIVIAL))]
-        chain = {name: {"cmd": f"echo > {name}", "deps": [before], "outs": [{name: {"cache": False}}]} for before, name in pairwise(["made", *names])}
-        chain["first"]["deps"] = []
+        chain = {name: {"cmd": f"echo > {name}", "deps": [], "outs": [{name: {"cache": False}}]} for name in names}
+        for before, name in pairwise(names):
+            chain[name]["deps"].append(before)
         chain["leaves"]["cmd"] = "mv made left && echo > leaves"
         chain["leaves"]["outs"].append({"left": {"cache": False}})
         chain["reads"]["deps"].append("left")
@@ -135,12 +137,11 @@ def dvc(profile: Profile) -> Dvc | None:
         pipeline["stages"] |= chain
         files.write_text(root / profile.pipeline, yaml.safe_dump(pipeline, sort_keys=False))
 
-        def run(*arguments: str) -> None:
-            command = [sys.executable, "-m", "dvc", *arguments, "--quiet"]
-            subprocess.run(command, cwd=here, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
-
-        subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
-        whole = seconds(lambda: run("repro", names[-1]))
+        command = [sys.executable, "-m", "dvc"]
+        quiet = os.environ | {"DVC_NO_ANALYTICS": "1"}
+        subprocess.run([*command, "init", "--no-scm", "--quiet"], cwd=root, check=True, env=quiet)
+        run = partial(subprocess.run, [*command, "repro", names[-1], "--quiet"], cwd=here, check=True, env=quiet)
+        whole = seconds(run)
         first, leaves, reads, *others = ((here / name).stat().st_mtime for name in names)
     each = (others[-1] - others[0]) / (TRIVIAL - 1)
     spent = {"start": whole - (others[-1] - first) - each, "each": each}
