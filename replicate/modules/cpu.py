@@ -23,9 +23,10 @@ def prepare_cpu(net: Net, batch: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """For torch's operations and for our kernels, which torch knows nothing of."""
-    torch.set_num_threads(threads)
+    """For torch's operations and for our kernels, which torch knows nothing of. Numba first: the first time, it starts its
+    threads, and gives OpenMP, and with it torch, as many as there are cores."""
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)
 
 
 def _keep_freed_memory() -> None:
