@@ -8,6 +8,7 @@ CODE = """
 import torch
 from replicate.modules.lrn import LRN
 from replicate.modules.cpu import set_threads
+torch.get_num_threads()  # as any operation of torch asks
 set_threads(1)
 LRN(5, 1e-4, 0.75, 2, 1)(torch.ones(2, 8, 3, 3))
 print(torch.get_num_threads())
