@@ -107,7 +107,9 @@ def listing(profile: Profile) -> Listing | None:
 def begin(profile: Profile, stage: str) -> float:
     """Until a process of this stage has read the parameters and imported what it needs, and the report's drawn its first figure."""
     code = f"from replicate.commands.options import open_profile; open_profile({profile.name!r}); {BEGINS[stage]}"
-    return seconds(lambda: subprocess.run([sys.executable, "-c", code], cwd=profile.root, check=True))
+    run = partial(subprocess.run, [sys.executable, "-c", code], cwd=profile.root, check=True)
+    run()  # in a new clone the first compiles
+    return seconds(run)
 
 
 def dvc(profile: Profile) -> Dvc | None:
