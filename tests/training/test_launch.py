@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
@@ -19,9 +20,8 @@ from replicate.training.launch import said
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-5  # float32: towers and parts of a batch add the same numbers in another order
-LATER = 1e-3  # the same after 20 updates and more, when a rounding has turned a unit or a pooling window the other way
+EQUAL = 1e-12  # the same in float64
 TRAIN = [sys.executable, "-m", "replicate", "train", "base-1"]
-
 
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 
@@ -81,19 +81,23 @@ def test_two_devices_end_with_the_weights_of_one(small_clone, monkeypatch):
 
 def test_begun_on_one_device_it_ends_on_four_with_the_same_weights(small_clone):
     """SIGTERM keeps what was learned, in one line; the checkpoint is the whole network's; one device evaluates the end."""
-    text = (small_clone / "params.yaml").read_text().replace("epochs: 2 ", "epochs: 5 ")
+    text = (small_clone / "params.yaml").read_text().replace("epochs: 2 ", "epochs: 12 ")
     (small_clone / "params.yaml").write_text(text)
-    subprocess.run(TRAIN, check=True, capture_output=True)
+    train = [str(Path(__file__).with_name("float64.py")), "train", "base-1"]
+    subprocess.run([sys.executable, *train], check=True, capture_output=True)
     whole = weights(small_clone)
-    trainer = subprocess.Popen(TRAIN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    trainer = subprocess.Popen([sys.executable, *train], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trainer.stdout.readline()
     trainer.terminate()
     _, error = trainer.communicate(timeout=120)
     assert trainer.returncode == 1 and error.count("\n") == 1 and "goes on from there" in error
-    rest = subprocess.run([*TRAIN, "--devices", "4"], check=True, capture_output=True, text=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
+    rest = subprocess.run([*torchrun, *train], check=True, capture_output=True, text=True)
     assert "goes on after epoch" in rest.stdout
     subprocess.run([sys.executable, "-m", "replicate", "evaluate", "base-1"], check=True, capture_output=True)
-    assert apart(whole, weights(small_clone)) < LATER
+    ended = weights(small_clone)
+    assert {tensor.dtype for tensor in ended.values()} == {torch.float64}
+    assert apart(whole, ended) < EQUAL
 
 
 def test_two_devices_that_are_stopped_keep_what_was_learned(endless):
