@@ -1,7 +1,5 @@
 """A record: a measurement with its provenance, as a small JSON file. The only thing a report may quote."""
 
-import os
-import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from replicate import machine
 from replicate.files import parse, read_json, write_json
 from replicate.settings import Strict
 
@@ -157,16 +156,6 @@ def commit(root: Path) -> str:
     return (head + ("+changes" if changed else "")) or "none"
 
 
-def machine() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return f"{names[0]}, {os.cpu_count()} logical cores"
-    except (OSError, IndexError):
-        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} logical cores"
-
-
 def provenance(command: str, root: Path, method: int, started: str, device: str = "cpu", threads: int = 1) -> Provenance:
     packages = ("torch", "numpy", "numba", "scipy", "pillow", "simplejpeg", "alexnet-replication")
     elapsed = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
@@ -176,7 +165,7 @@ def provenance(command: str, root: Path, method: int, started: str, device: str 
         method=method,
         started=started,
         seconds=round(elapsed, 1),
-        machine=machine(),
+        machine=machine.name(),
         device=device,
         threads=threads,
         versions={"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in packages},

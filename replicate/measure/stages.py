@@ -25,6 +25,7 @@ from replicate import files
 from replicate.errors import UserError
 from replicate.evaluation.retrieval import retrieval
 from replicate.evaluation.scores import error_rates
+from replicate.machine import cores
 from replicate.networks import Network, count, load
 from replicate.paper import claims
 from replicate.pictures import draw, ilsvrc, imagenette, shards, sources
@@ -269,10 +270,6 @@ def spread(names: list, number: int = 0) -> list:
     """At most SAMPLE of them, from first to last; others with another `number`, if there are."""
     step = max(1, len(names) // SAMPLE)
     return names[number % step :: step][:SAMPLE]
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision.models import alexnet
 from tqdm import tqdm
 
-from replicate import records
+from replicate import machine
 from replicate.measure.plain import plain
 from replicate.measure.shares import feeding, shares
 from replicate.measure.trial import InMemory, endless
@@ -85,7 +85,7 @@ class Bench:
     def hardware(self) -> str:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name()
-        return f"{records.machine()}, {torch.backends.cpu.get_cpu_capability()}, bfloat16 by {self.units or 'nothing'}"
+        return f"{machine.name()}, {torch.backends.cpu.get_cpu_capability()}, bfloat16 by {self.units or 'nothing'}"
 
     @property
     def products(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ import hashlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,15 +12,15 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
-import numba
 import numpy as np
 import torch
 from numba.core.dispatcher import Dispatcher
 
 from replicate.errors import UserError
 from replicate.evaluation.predict import PICTURES_AT_ONCE, probabilities
+from replicate.measure.stages import seconds
 from replicate.modules import Net, build, initialise, weights
-from replicate.modules.cpu import prepare_cpu
+from replicate.modules.cpu import prepare_cpu, set_threads
 from replicate.pictures import pca as components
 from replicate.pictures.crops import Reading
 from replicate.pictures.store import open_store
@@ -109,7 +109,7 @@ def trial(profile: Profile, name: str, pictures: int, classes: int) -> Trial:
     training = profile.training(name)
     recipe = profile.settings.recipe_of(training.run)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    threads = torch.get_num_threads(), numba.get_num_threads()
+    threads = torch.get_num_threads()
     split, mean_image, pca, whose = _pictures(profile, recipe)
 
     start = time.perf_counter()
@@ -121,19 +121,18 @@ def trial(profile: Profile, name: str, pictures: int, classes: int) -> Trial:
     set_up = time.perf_counter() - start
 
     first, *steps = _steps(feed, net, optimizer)
-    draw = _seconds(lambda: augment.draw(recipe, pca, pictures, mean_image.shape[0], training.seed, 0))
+    draw = seconds(lambda: augment.draw(recipe, pca, pictures, mean_image.shape[0], training.seed, 0))
     some = np.arange(2 * recipe.batch_size) % len(split)
-    held_out = _seconds(lambda: _check(feed, net, some)) / len(some)
+    held_out = seconds(lambda: _check(feed, net, some)) / len(some)
     checkpoint, written = _writing(profile.state, net, optimizer)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     gpu_memory, used = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0, torch.get_num_threads()
 
-    torch.set_num_threads(threads[0])
-    numba.set_num_threads(threads[1])
+    set_threads(threads)
     prepare_cpu(net, PICTURES_AT_ONCE)
     seen = split.take(np.arange(PICTURES_AT_ONCE) % len(split))
-    evaluate = _seconds(lambda: probabilities(net, reading, seen)) / len(seen)
-    sha256, md5 = (_seconds(lambda kind=kind: hashlib.new(kind, bytes(HASHED))) / HASHED for kind in ("sha256", "md5"))
+    evaluate = seconds(lambda: probabilities(net, reading, seen)) / len(seen)
+    sha256, md5 = (seconds(lambda kind=kind: hashlib.new(kind, bytes(HASHED))) / HASHED for kind in ("sha256", "md5"))
     return Trial(
         set_up=set_up, first=max(0.0, first - mean(steps)), steps=steps, draw=draw, held_out=held_out, checkpoint=checkpoint,
         weights=written, evaluate=evaluate, sha256=sha256, md5=md5, memory=memory, gpu_memory=gpu_memory, compiled=_compiled(),
@@ -162,17 +161,17 @@ def _pictures(profile: Profile, recipe: Recipe) -> tuple:
 
 def _steps(feed: Feed, net: Net, optimizer: PaperSGD) -> list[float]:
     """Seconds of each update, the first included: at least FEWEST after it, or as many as go into SECONDS."""
-    seconds: list[float] = []
+    took: list[float] = []
     net.train()
     clock = time.perf_counter()
     for number, pictures, labels in endless(feed):
         net.set_dropout_key(feed.seed, number)
         update(net, optimizer, pictures, labels, feed.recipe.precision)
         now = time.perf_counter()
-        seconds.append(now - clock)
+        took.append(now - clock)
         clock = now
-        if len(seconds) > FEWEST and sum(seconds[1:]) > SECONDS:
-            return seconds
+        if len(took) > FEWEST and sum(took[1:]) > SECONDS:
+            return took
     raise AssertionError("the feed has no end")
 
 
@@ -199,12 +198,6 @@ def _writing(where: Path, net: Net, optimizer: PaperSGD) -> tuple[float, float]:
     with TemporaryDirectory(dir=where, prefix="plan-") as folder:
         keeper = Keeper(Path(folder), "", "plan")
         keeper.save(tensors, {}, wait=True)
-        checkpoint = _seconds(lambda: keeper.save(tensors, {}, wait=True))
+        checkpoint = seconds(lambda: keeper.save(tensors, {}, wait=True))
         keeper.finished()
-        return checkpoint, _seconds(lambda: weights.save(Path(folder, "weights.safetensors"), net.state_dict(), {}))
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+        return checkpoint, seconds(lambda: weights.save(Path(folder, "weights.safetensors"), net.state_dict(), {}))

@@ -1,6 +1,5 @@
 """The stage `pca`: principal components of the RGB values of all training pixels (section 4.1, colour noise)."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
+from replicate.machine import cores
 from replicate.pictures.store import Split, open_store
 from replicate.settings import Profile, Strict
 
@@ -79,7 +79,7 @@ def sums(split: Split, workers: int | None = None) -> tuple[int, np.ndarray, np.
         return pictures, pixels, total, products
 
     pixels, total, products = 0, np.zeros(3, dtype=np.int64), np.zeros((3, 3), dtype=np.int64)
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         with tqdm(total=len(split), unit=" images", desc="pca", leave=False, disable=None) as bar:
             for pictures, count, one, two in pool.map(of, range(split.shards)):

@@ -13,7 +13,6 @@ workers.
 import hashlib
 import math
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 from replicate import files
 from replicate.errors import UserError
+from replicate.machine import cores
 from replicate.pictures import folders, sources, store, unfinished
 from replicate.pictures.listing import SPLITS, Listing, escaped, first_of
 from replicate.pictures.store import LeftOut, Manifest, SplitManifest, Store
@@ -86,7 +86,7 @@ def _build(profile: Profile, place: Path, listing: Listing, workers: int | None)
         for file, names in _parts(split, list(order[split]))
     ]  # fmt: skip
     sums = np.zeros((side, side, 3), dtype=np.int64)
-    workers = workers or _cores()
+    workers = workers or cores()
     with tqdm(total=sum(len(job.names) for job in jobs), desc="prepare", unit=" pictures", disable=None) as bar:
         for built in run(jobs, workers, pooled(len(jobs), workers), bar.update):
             progress.shards[built.shard.file] = built.shard
@@ -220,10 +220,6 @@ def run(jobs: "list[Job]", workers: int, pool: bool, tick: Callable[[int], objec
             raise UserError("a worker was killed (out of memory?); run it again, with fewer --workers") from None
         finally:
             processes.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _broken(profile: Profile, listing: Listing, left_out: list[LeftOut], pictures: int) -> UserError:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from replicate.errors import UserError
+from replicate.machine import cores
 from replicate.modules.cpu import set_threads
 from replicate.modules.shared import Board
 from replicate.modules.towers import Tower, collect, take, talking
@@ -168,5 +169,4 @@ def check(network: Network, devices: int, here: int) -> None:
 
 def _share_processor(processes: int) -> None:
     """Each process of a machine takes its share of the cores; torchrun alone would give it one."""
-    threads = max(1, len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) // processes)
-    set_threads(threads)
+    set_threads(max(1, cores() // processes))

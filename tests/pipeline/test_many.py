@@ -7,68 +7,20 @@ two of its trainings. What the page says of another machine is tried with anothe
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 import pytest
 import yaml
-from safetensors.torch import load_file
 
 from replicate.commands.main import cli
 from tests.conftest import ROOT, small_params
+from tests.pipeline.page import README, block, end, for_small, line, run, start
 
 pytestmark = pytest.mark.slow
-README = (ROOT / "pipelines" / "imagenet" / "README.md").read_text()
 TRAININGS = ["base-1", "base-2"]
 FILE, LOCK = "pipelines/small/dvc.yaml", "pipelines/small/dvc.lock"
-LONG = 1200  # seconds after which something hangs, on a machine that does much else
-
-
-def block(*words: str) -> str:
-    """The one fenced block of the page that has these words."""
-    (found,) = [b for b in re.findall(r"```bash\n(.*?)```", README, re.S) if all(word in b for word in words)]
-    return for_small(found)
-
-
-def for_small(command: str) -> str:
-    return re.sub("imagenet(?!te)", "small", command)
-
-
-def line(start: str) -> str:
-    """The one indented command of the page that starts so."""
-    (found,) = set(re.findall(rf"^    ({re.escape(start)}.*)$", README, re.M))
-    return for_small(found)
-
-
-def start(folder: Path, command: str, **more) -> subprocess.Popen:
-    return subprocess.Popen(
-        ["bash", "-c", command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **more
-    )
-
-
-def end(*running: subprocess.Popen) -> list[str]:
-    """What each printed; one that does not end is killed with all that it started."""
-    try:
-        return [process.communicate(timeout=LONG)[0] for process in running]
-    finally:
-        for process in running:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-
-
-def run(folder: Path, command: str, ok: bool = True, **more) -> str:
-    process = start(folder, command, **more)
-    (output,) = end(process)
-    assert not ok or process.returncode == 0, f"{command}: {output[-3000:]}"
-    return output
 
 
 def ran(*outputs: str) -> list[str]:
@@ -203,114 +155,6 @@ def test_weights_that_dvc_did_not_see(first):
     assert ran(run(first, f"dvc repro --single-item {FILE}:train@base-1")) == []
     run(first, f"git checkout -q {LOCK} && rm -r models")
     assert ran(run(first, f"dvc repro --single-item {FILE}:train@base-1")) == [] and weights(first) == ["base-1"]
-
-
-def test_clones_with_one_folder_of_checkpoints_share_the_lock(two_clones):
-    one, other = two_clones
-    endless(one, other)
-    (one / ".replicate/checkpoints").mkdir(parents=True)
-    (other / ".replicate").mkdir(exist_ok=True)
-    (other / ".replicate/checkpoints").symlink_to(one / ".replicate/checkpoints")
-    with killed_at_the_end(start(one, "replicate train base-1 --profile small")) as trainer:
-        assert "epoch 1" in trainer.stdout.readline()
-        refused = run(other, "replicate train base-1 --profile small", ok=False)
-    assert re.fullmatch(r"Error: training 'base-1' of profile 'small' is already running .*\n", refused)
-
-
-# One training on several machines
-
-
-def endless(*clones: Path) -> None:
-    for clone in clones:
-        path = clone / "pipelines/small/params.yaml"
-        path.write_text(path.read_text().replace("epochs: 2 ", "epochs: 4000 "))
-
-
-@contextmanager
-def killed_at_the_end(*running: subprocess.Popen):
-    """Yields the only or all of them, each a process group of its own."""
-    try:
-        yield running if len(running) > 1 else running[0]
-    finally:
-        for process in running:
-            for pid in descendants(process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            process.communicate()
-
-
-def descendants(pid: int) -> list[int]:
-    """Of a process that was not waited for: itself and all that it started; torchrun gives its processes groups of their own."""
-    children: list[int] = []
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        children += map(int, listed.read_text().split())
-    return [pid, *(d for child in children for d in descendants(child))]
-
-
-@pytest.fixture
-def two_clones(small_clone, tmp_path) -> tuple[Path, Path]:
-    """Without git and DVC: the profile `small`, prepared."""
-    (small_clone / "pipelines/small").mkdir()
-    shutil.copy(small_clone / "params.yaml", small_clone / "pipelines/small")
-    (small_clone / "data/demo").rename(small_clone / "data/small")
-    return small_clone, shutil.copytree(small_clone, tmp_path / "other")
-
-
-@pytest.fixture
-def groups(two_clones):
-    """Two clones; and a function that starts the page's `torchrun` in both, with one process each."""
-    command = block("torchrun")
-    assert "--nproc-per-node 2" in command
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        endpoint = f"localhost:{free.getsockname()[1]}"
-    command = command.replace("--nproc-per-node 2", "--nproc-per-node 1").replace("HOST:29400", endpoint)
-    command = command.replace("torchrun", f"exec {sys.executable} -m torch.distributed.run")
-    return two_clones, lambda: [start(clone, command) for clone in two_clones]
-
-
-def test_two_groups_end_with_the_weights_of_one_process(groups):
-    """The bound is what 20 updates in float32 may differ by."""
-    clones, started = groups
-    run(clones[0], "replicate train base-1 --profile small")
-    (clones[0] / "models/small/base-1/weights.safetensors").rename(clones[0] / "alone.safetensors")
-    running = started()
-    outputs = end(*running)
-    assert [process.returncode for process in running] == [0, 0], outputs
-    (path,) = [path for clone in clones for path in clone.glob("models/small/*/weights.safetensors")]
-    alone, together = load_file(clones[0] / "alone.safetensors"), load_file(path)
-    assert alone.keys() == together.keys()
-    assert max(float((alone[name] - together[name]).abs().max()) for name in alone) < 1e-5
-
-
-def test_groups_with_other_settings_are_refused(groups):
-    clones, started = groups
-    endless(clones[1])
-    running = started()
-    outputs = end(*running)
-    assert all(process.returncode for process in running)
-    assert sum("Error: process 1 has settings, network or pictures other than process 0" in output for output in outputs) > 0
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
-def test_when_a_group_dies_the_other_stops_with_a_line(groups):
-    clones, started = groups
-    endless(*clones)
-    with killed_at_the_end(*started()) as running:
-        end_of_wait = time.monotonic() + LONG
-        while not (saved := list(clones[0].parent.glob("*/.replicate/checkpoints/small/base-1/checkpoint.safetensors"))):
-            assert time.monotonic() < end_of_wait and all(process.poll() is None for process in running)
-            time.sleep(0.1)
-        first = clones.index(saved[0].parents[4])  # whose process is number 0
-        dies, stays = running[first], running[1 - first]
-        for pid in descendants(dies.pid):
-            os.kill(pid, signal.SIGKILL)
-        output, _ = stays.communicate(timeout=LONG)
-    assert stays.returncode
-    assert re.search(r"^Error: process 1: lost another .* goes on from its last checkpoint when the same command is given again$", output, re.M)
-
-
-# The page's own words
 
 
 def commands() -> list[list[str]]:
