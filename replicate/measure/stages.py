@@ -1,6 +1,6 @@
 """How long the stages other than training take here, from a small part of each: `replicate plan`.
 
-Every number is in seconds; None where there is nothing to measure it on.
+Times are in seconds; None where there is nothing to measure them on.
 """
 
 import hashlib
