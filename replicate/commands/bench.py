@@ -1,6 +1,5 @@
 """`replicate bench`."""
 
-import os
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from replicate import networks
 from replicate.commands.options import command_line, open_profile
 from replicate.records import Towers
+from replicate.training import processes
 
 if TYPE_CHECKING:
     from replicate.measure.train import Bench
@@ -170,7 +170,7 @@ def towers(batch: int | None, side: int | None, rounds: int) -> None:
     """
     profile = open_profile("imagenet")
     network = networks.load(profile.settings.trainings[profile.settings.groups()[profile.settings.baseline][0]].network)
-    if "WORLD_SIZE" not in os.environ:
+    if processes() == 1:
         from replicate.training.launch import launch
 
         launch(network.towers, "bench towers")

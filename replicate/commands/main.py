@@ -9,7 +9,7 @@ import click
 
 from replicate import __version__
 from replicate.errors import UserError, unknown
-from replicate.training import LAUNCHED
+from replicate.training import launched
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, the largest file allowed
 
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _fail(error: UserError) -> None:
-    if LAUNCHED in os.environ:  # one of several processes of a training: the one that started them says it, once
+    if launched():  # one of several processes of a training: the one that started them says it, once
         from replicate.training.launch import hand_over
 
         hand_over(error)

@@ -1,9 +1,8 @@
-import os
-
 import click
 
 from replicate import networks
 from replicate.commands.options import command_line, open_profile, profile_option
+from replicate.training import processes
 
 
 @click.command()
@@ -35,12 +34,12 @@ def command(training: str, profile_name: str, devices: int) -> None:
     """
     profile = open_profile(profile_name)
     network = networks.load(profile.training(training).network)
-    if devices > 1 and "WORLD_SIZE" not in os.environ:
+    if devices > 1 and processes() == 1:
         from replicate.training.devices import check
         from replicate.training.launch import launch
 
         check(network, devices, devices)
-        launch(devices, training, "; the last checkpoint is kept, and the same command goes on from there")
+        launch(devices, training, "; the same command goes on from the last checkpoint, or starts anew if there was none yet")
     else:
         from replicate.training.loop import train
 

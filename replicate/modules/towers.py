@@ -5,6 +5,8 @@ and, since each tower scores its part of the classes, the softmax. Names of para
 which a tower holds a slice along the first dimension.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,15 +37,17 @@ def talking() -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
+        why = re.sub(r"^\[\S+:\d+\] ", "", str(error).splitlines()[0])[:100]  # without the place in the library's source
         raise LostRank(
-            f"process {dist.get_rank()}: lost another of this work's processes ({str(error).splitlines()[0][:100]}); "
+            f"process {dist.get_rank() if dist.is_initialized() else os.environ['RANK']}: lost another of this work's processes ({why}); "
             "a training goes on from its last checkpoint when the same command is given again"
         ) from None
 
 
 @dataclass(frozen=True)
 class Tower:
-    """Tower `index` of `of`; `group` holds one process a tower, in order, which on processors try to share a `board`."""
+    """Tower `index` of `of`. `group` holds the processes of all towers, in their order; on processors they hand each other maps
+    by a `board`, where they can share memory."""
 
     index: int
     of: int

@@ -41,6 +41,7 @@ class Keeper:
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
         self._epoch_ended = False
+        self._told = ""  # what went wrong the last time
         self._copied = time.monotonic()
         self._copying = self._written_in = self._processor = 0.0  # seconds that the last one took
         weights.remove_unfinished(self.newest)
@@ -92,7 +93,7 @@ class Keeper:
     def save(self, tensors: dict[str, Tensor], progress: dict[str, Any], wait: bool = False) -> None:
         """Copies all, and writes it in the background, or before it returns (`wait`). `progress` is anything that JSON can hold.
 
-        A disk that is full, or fails, leaves the checkpoint before this one. In the background that is a line on stderr
+        A disk that is full, or fails, leaves the checkpoint before this one. In the background that is a line on stderr, once,
         and the next turn tries again, for room may be made while training goes on; with `wait` it is a UserError.
         """
         if self._writing:
@@ -125,10 +126,13 @@ class Keeper:
         self.newest.unlink(missing_ok=True)
 
     def _write_or_warn(self, header: dict[str, Any]) -> None:
+        before, self._told = self._told, ""
         try:
             self._write(header)
         except OSError as error:
-            tqdm.write(f"{self._not_written(error)}; training goes on and will try again", file=sys.stderr)
+            self._told = self._not_written(error)
+            if self._told != before:
+                tqdm.write(f"{self._told}; training goes on and tries again each time one is due", file=sys.stderr)
 
     def _write(self, header: dict[str, Any]) -> None:
         processor = time.thread_time()

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,9 @@ from replicate.modules.shared import Board
 from replicate.modules.towers import Tower, collect, take, talking
 from replicate.networks import Network
 from replicate.networks.traffic import must_divide
+from replicate.training import LAUNCHED, launched, processes
+
+MEETING = 30  # seconds to reach the torchrun that started this process; torch tries twice
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,7 @@ def joined(network: Network) -> Iterator[Devices]:
 
     UserError where `network` cannot be divided so, or two processes would share a GPU.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    if (world := processes()) == 1:
         yield Devices(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         return
     here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
@@ -137,7 +140,8 @@ def joined(network: Network) -> Iterator[Devices]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     _share_processor(here)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    with talking():
+        _meet("nccl" if device.type == "cuda" else "gloo")
     try:
         mesh = init_device_mesh(device.type, (world // network.towers, network.towers), mesh_dim_names=("data", "tower"))
         across = mesh["tower"]
@@ -146,6 +150,20 @@ def joined(network: Network) -> Iterator[Devices]:
         yield Devices(device, mesh, tower)
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    """Joins the group of all processes. Torch would wait half an hour for a starter that is gone by now."""
+    if missing := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise UserError(f"WORLD_SIZE says {processes()} processes, but {missing[0]} is not set: start them by torchrun, or unset WORLD_SIZE")
+    if LAUNCHED in os.environ and not launched():
+        raise UserError(f"process {os.environ['RANK']}: the one that started it is gone; run the same command again")
+    if dist.is_torchelastic_launched():  # torchrun, which has opened the store by which they meet, before it started this one
+        store, rank, world = next(dist.rendezvous("env://", timeout=timedelta(seconds=MEETING)))
+        store.set_timeout(dist.default_pg_timeout)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    else:
+        dist.init_process_group(backend)
 
 
 def check(network: Network, devices: int, here: int) -> None:

@@ -27,7 +27,7 @@ def launch(devices: int, name: str, kept: str = "") -> None:
     `name` is what messages call the work, `kept` what they say is left of it when a process is killed.
     """
     logging.disable()  # what goes wrong is said below, in one line
-    os.environ[LAUNCHED] = "1"
+    os.environ[LAUNCHED] = str(os.getpid())
     with tempfile.TemporaryDirectory(prefix="replicate-") as logs:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=devices, max_restarts=0, run_id=uuid.uuid4().hex,

@@ -42,11 +42,12 @@ ALONE = Devices(torch.device("cpu"))  # any device will do: alone there is nothi
 class Progress:
     """Where a training is: finished epochs, updates done in the next one, and the sums of its running figures.
 
-    `started` and `spent` (seconds) cover all processes that worked on it.
+    `started`, `spent` (seconds) and `devices` (names, in turn) cover all processes that worked on it.
     """
 
     started: str = field(default_factory=records.now)
     spent: float = 0.0
+    devices: list[str] = field(default_factory=list)
     epoch: int = 0
     batch: int = 0
     loss_sum: float = 0.0
@@ -100,7 +101,7 @@ class Work:
 
     def diverged(self, what: str) -> UserError:
         return UserError(
-            f"{self.name}: {what} not a finite number after update {self.updates}; checkpoints from before it are kept; "
+            f"{self.name}: {what} not a finite number after update {self.updates}; the last checkpoint before it is kept, if there was one; "
             f"a smaller recipe.learning_rate may help, which starts anew: rm -r {self.folder}"
         )
 
@@ -145,6 +146,8 @@ def _train(profile: Profile, name: str, training: Training, command: str, folder
         keeper = held.enter_context(closing(Keeper(folder, identity, name))) if devices.rank == 0 else None
         work = Work(name, feed, net, PaperSGD.of(recipe, net.named_parameters()), Progress(), devices, keeper, stopped, folder, since)
         _restore(work)
+        if work.progress.devices[-1:] != [devices.name]:
+            work.progress.devices.append(devices.name)
         _epochs(work)
         whole = devices.collect(net.state_dict(), shapes(net))
         if keeper:
@@ -279,7 +282,7 @@ def _write(profile: Profile, work: Work, whole: dict[str, Tensor], training: Tra
     lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
     files.write_text(profile.log(work.name), "\n".join(lines) + "\n")
     seconds = round(work.progress.spent + time.monotonic() - work.since, 1)
-    device, threads, method = work.devices.name, torch.get_num_threads(), profile.settings.method
+    device, threads, method = ", then ".join(work.progress.devices), torch.get_num_threads(), profile.settings.method
     provenance = records.provenance(command, profile.root, method, work.progress.started, device, threads)
     header = {
         "profile": profile.name,

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,13 +15,18 @@ from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from replicate.errors import UserError
+from replicate.modules.cpu import set_threads
+from replicate.modules.towers import LostRank
+from replicate.modules.weights import read
 from replicate.networks import load
-from replicate.training.devices import check
+from replicate.training import LAUNCHED, devices
+from replicate.training.devices import check, joined
 from replicate.training.launch import said
 
 pytestmark = pytest.mark.slow
 CLOSE = 1e-5  # float32: towers and parts of a batch add the same numbers in another order
 EQUAL = 1e-12  # the same in float64
+WEIGHTS = Path("models", "demo", "base-1", "weights.safetensors")
 TRAIN = [sys.executable, "-m", "replicate", "train", "base-1"]
 
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
@@ -58,7 +64,7 @@ def children(trainer: subprocess.Popen) -> list[int]:
 
 def weights(clone: Path) -> dict:
     """Of the finished training, which is made anew by the next command."""
-    path = clone / "models/demo/base-1/weights.safetensors"
+    path = clone / WEIGHTS
     tensors = {name: value.clone() for name, value in load_file(path).items()}
     path.unlink()
     return tensors
@@ -95,8 +101,10 @@ def test_begun_on_one_device_it_ends_on_four_with_the_same_weights(small_clone):
     rest = subprocess.run([*torchrun, *train], check=True, capture_output=True, text=True)
     assert "goes on after epoch" in rest.stdout
     subprocess.run([sys.executable, "-m", "replicate", "evaluate", "base-1"], check=True, capture_output=True)
-    ended = weights(small_clone)
+    _, header = read(small_clone / WEIGHTS)
+    device, ended = header["trained"]["device"], weights(small_clone)
     assert {tensor.dtype for tensor in ended.values()} == {torch.float64}
+    assert device == "cpu, then 4 x cpu (towers 2, parts of the batch 2)"
     assert apart(whole, ended) < EQUAL
 
 
@@ -119,13 +127,54 @@ def test_a_process_that_dies_stops_the_others_and_is_named(endless):
 
 @NEEDS_PROC
 def test_processes_that_outlive_their_starter_hold_the_lock(endless):
-    """As when `dvc` is killed: what it started trains on, and a second trainer is refused in one line."""
+    """As when `dvc` is killed: what it started trains on, and a second trainer is refused in one line, whose advice helps."""
     trainer = endless("--devices", "2")
     os.kill(trainer.pid, signal.SIGKILL)
     trainer.wait()
     second = subprocess.run(TRAIN, capture_output=True, text=True)
     assert second.returncode == 1 and second.stderr.count("\n") == 1
     assert "already running" in second.stderr and f"kill {trainer.ranks[0]}" in second.stderr
+    os.kill(trainer.ranks[0], signal.SIGTERM)
+    _, error = trainer.communicate(timeout=120)  # all have ended that could write there
+    assert "what was learned is kept" in error and {line[:7] for line in error.splitlines()} == {"Error: "}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """This process as torchrun would have started it, by which nothing listens."""
+    threads = torch.get_num_threads()
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    told = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    for name, value in (told | {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_USE_AGENT_STORE": "True"}).items():
+        monkeypatch.setenv(name, value)
+    yield
+    set_threads(threads)
+
+
+def test_a_process_whose_starter_is_gone_does_not_wait_for_it_long(started, monkeypatch):
+    monkeypatch.setattr(devices, "MEETING", 1)
+    with pytest.raises(LostRank, match=r"^process 1: lost another of this work's processes \("), joined(load("demo")):
+        pass
+
+
+def test_a_process_that_outlives_its_starter_before_it_joins_ends_at_once(started, monkeypatch):
+    monkeypatch.setenv(LAUNCHED, str(os.getpid()))  # which is not its parent
+    with pytest.raises(UserError, match="process 1: the one that started it is gone; run the same command again"), joined(load("demo")):
+        pass
+
+
+def test_a_scheduler_that_says_half_of_what_torchrun_says_is_a_line(started, monkeypatch):
+    monkeypatch.delenv("RANK")
+    with pytest.raises(UserError, match="2 processes, but RANK is not set: start them by torchrun, or unset WORLD_SIZE"), joined(load("demo")):
+        pass
+
+
+def test_devices_are_taken_where_a_scheduler_calls_this_process_the_only_one(small_clone, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    subprocess.run([*TRAIN, "--devices", "2"], check=True, capture_output=True)
+    assert read(small_clone / WEIGHTS)[1]["trained"]["device"].startswith("2 x cpu")
 
 
 def test_networks_that_cannot_be_divided_are_refused():
