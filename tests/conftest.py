@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ ROOT = Path(__file__).parent.parent
 # Compiled kernels are kept between runs. Numba sees a change in a kernel's own file only, not in what it calls.
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "replicate").rglob("*.py")))).hexdigest()
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".replicate" / "numba" / SOURCES[:16]))
+
+
+def free_port() -> int:
+    """By which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 def small_params() -> dict:

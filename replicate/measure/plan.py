@@ -108,10 +108,11 @@ def plan(profile: Profile, devices: int, command: str) -> Record:
         dvc = stages.dvc(profile)
         bar.update()
     any_trial = next(iter(trials.values()))
-    own = _before(profile, found, begins, any_trial)
+    left, size = stages.left_to_prepare(profile, found)
+    own = _before(profile, found, size, begins, any_trial)
     own += _trainings(profile, found, begins, kinds, trials) + _after(profile, found, begins)
     if dvc:
-        own = _with_dvc(own, dvc, any_trial.md5, stages.left_to_prepare(profile, found)[0])
+        own = _with_dvc(own, dvc, any_trial.md5, left)
     values = Plan(
         train_pictures=found.train, val_pictures=found.val, classes=found.classes, counted=found.known,
         device=any_trial.device, dvc_start=dvc and dvc.start, stages=own,
@@ -129,12 +130,12 @@ def _with_dvc(own: list[Stage], dvc: Dvc, md5: float, pictures: int) -> list[Sta
     """The times with DVC's own part: what it does for any stage, for the files of the `pictures`, and the hash of what the
     stage before has left, since a stage counts from the end of that one."""
     took = {"prepare": pictures * dvc.before, "pca": pictures * dvc.after}
-    hashed = [0.0, *(md5 * stage.disk for stage in own)]
-    whole = [dvc.each + took.get(stage.stage, 0.0) + before for stage, before in zip(own, hashed, strict=False)]
-    return [
-        stage if stage.seconds is None else stage.model_copy(update={"seconds": round(stage.seconds + more, 2)})
-        for stage, more in zip(own, whole, strict=True)
-    ]
+    hashed = [0.0, *(md5 * stage.disk for stage in own[:-1])]
+    whole = []
+    for stage, before in zip(own, hashed, strict=True):
+        more = dvc.each + took.get(stage.stage, 0.0) + before
+        whole.append(stage if stage.seconds is None else stage.model_copy(update={"seconds": round(stage.seconds + more, 2)}))
+    return whole
 
 
 def _kind(network: str, recipe: Recipe) -> tuple:
@@ -151,12 +152,11 @@ def _speed(network: str, recipe: Recipe, trial: Trial) -> Speed:
     )  # fmt: skip
 
 
-def _before(profile: Profile, found: Counts, begins: dict[str, float], trial: Trial) -> list[Stage]:
-    """The stages before training."""
+def _before(profile: Profile, found: Counts, left: int, begins: dict[str, float], trial: Trial) -> list[Stage]:
+    """The stages before training. `left`: bytes of the pictures that the first of them make ready."""
     pictures, side = found.train + found.val, profile.settings.pictures.side
     check = Stage(stage="check", seconds=begins["check"], disk=0, passing=0, follows="its start")
     ready, how = stages.source(profile, pictures, trial.md5)
-    left = stages.left_to_prepare(profile, found)[1]
     source = Stage(stage="source", seconds=_sum(begins["source"], ready), disk=left, passing=0, follows=how)
     made, how = stages.prepare(profile, found)
     prepared = _sum(begins["prepare"], made)

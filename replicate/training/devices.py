@@ -139,7 +139,7 @@ def joined(network: Network) -> Iterator[Devices]:
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    _share_processor(here)
+    set_threads(max(1, cores() // here))  # torchrun alone would give each process one
     with talking():
         _meet("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -183,8 +183,3 @@ def check(network: Network, devices: int, here: int) -> None:
             f"{here} processes on this machine and {torch.cuda.device_count()} GPU: each needs one of its own; "
             "give fewer --devices, or set CUDA_VISIBLE_DEVICES= to train on the processor"
         )
-
-
-def _share_processor(processes: int) -> None:
-    """Each process of a machine takes its share of the cores; torchrun alone would give it one."""
-    set_threads(max(1, cores() // processes))

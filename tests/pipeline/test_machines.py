@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from tests.conftest import free_port
 from tests.pipeline.page import LONG, block, end, run, start
 
 pytestmark = pytest.mark.slow
@@ -60,10 +60,7 @@ def groups(two_clones):
     """Two clones; and a function that starts the page's `torchrun` in both, with one process each."""
     command = block("torchrun")
     assert "--nproc-per-node 2" in command
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        endpoint = f"localhost:{free.getsockname()[1]}"
-    command = command.replace("--nproc-per-node 2", "--nproc-per-node 1").replace("HOST:29400", endpoint)
+    command = command.replace("--nproc-per-node 2", "--nproc-per-node 1").replace("HOST:29400", f"localhost:{free_port()}")
     command = command.replace("torchrun", f"exec {sys.executable} -m torch.distributed.run")
     return two_clones, lambda: [start(clone, command) for clone in two_clones]
 
